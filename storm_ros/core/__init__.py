@@ -1,0 +1,1 @@
+"""Types, configuration and the closed loop; numpy and scipy only."""

@@ -1,0 +1,181 @@
+"""The geometric pose estimator: render and compare on depth and colour, without any learned part."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from storm_ros.core.config import PoseConfig
+from storm_ros.core.types import Mask, Pose, PoseEstimate, Reference, Registration, RgbdFrame
+from storm_ros.pose import registration
+from storm_ros.pose.assess import assess
+from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame
+from storm_ros.pose.samples import PoseModel, Samples, make_model
+from storm_ros.pose.solver import Fit, Terms, fit
+from storm_ros.pose.view_cache import ViewCache, view_samples
+from storm_ros.render import DeviceMesh, RayCaster
+
+_SEARCH_BELOW = 0.45
+_KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
+_KEYFRAME_SCORE = 0.7
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One resolution of the coarse-to-fine descent."""
+
+    level: int
+    share: float
+    gate_m: float
+    colour_factor: float
+
+
+_LEVELS = (_Level(2, 0.25, 0.040, 2.0), _Level(1, 0.5, 0.020, 1.4), _Level(0, 1.0, 0.010, 1.0))
+
+
+class GeometricEstimator:
+    """Coarse-to-fine Gauss-Newton on ray-cast depth and reference colours; registration from view hypotheses.
+
+    Keeps nothing between calls but caches: device copies of the frames in use, and samples of the models by viewpoint.
+    """
+
+    def __init__(self, config: PoseConfig | None = None, device: str = "cpu") -> None:
+        """Choose settings and device (see `RayCaster`)."""
+        self.config = config or PoseConfig()
+        self.caster = RayCaster(device)
+        self._views: weakref.WeakKeyDictionary[DeviceMesh, ViewCache] = weakref.WeakKeyDictionary()
+        self._uploaded: weakref.WeakKeyDictionary[RgbdFrame, FrameImages] = weakref.WeakKeyDictionary()
+
+    def prepare(self, reference: Reference) -> PoseModel:
+        """Put the reference's mesh and views on the device."""
+        model = make_model(reference, self.caster, [self._images(view.frame) for view in reference.views])
+        self._views[model.mesh] = ViewCache()
+        return model
+
+    def register(self, frame: RgbdFrame, mask: Mask, model: PoseModel) -> Registration:
+        """Find cam_T_obj from nothing but the frame and the mask; see `registration.register`.
+
+        Raises:
+            InputError: mask of another size than the frame.
+            NoDepthError: fewer than 64 valid depth pixels under the mask.
+        """
+        return registration.register(self._images(frame), mask, model, self.config, self.caster)
+
+    def track(self, frame: RgbdFrame, model: PoseModel, guesses: Sequence[Pose]) -> PoseEstimate:
+        """Correct the best of some guesses to fit the frame.
+
+        When the outcome is poor, the neighbourhood of the guesses is searched for a better start.
+
+        Args:
+            frame: the image.
+            model: from `prepare` or `remember`.
+            guesses: (4, 4) poses cam_T_obj; the first is the most likely.
+
+        Returns:
+            The pose with its evidence and covariance; a low score when the object is not there.
+        """
+        images = self._images(frame)
+        start = self._choose(images, model, np.stack([np.asarray(g, dtype=np.float64) for g in guesses]))
+        estimate = self._descend(images, model, start)
+        if estimate.score < _SEARCH_BELOW:
+            for other in self._neighbourhood(images, model, np.asarray(guesses[0], dtype=np.float64)):
+                rival = self._descend(images, model, other)
+                if rival.score > estimate.score:
+                    estimate = rival
+        return estimate
+
+    def remember(self, frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseModel:
+        """Keep a good view as a keyframe when none of those kept saw the object from there.
+
+        Args:
+            frame: the image.
+            model: what is known so far.
+            estimate: its pose; a low score or a missing mask changes nothing.
+        """
+        if estimate.score < _KEYFRAME_SCORE or estimate.mask is None or self.config.keyframes <= model.references:
+            return model
+        key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
+        nearest = max(float(other.direction @ key.direction) for other in model.keyframes)
+        if nearest > np.cos(_KEYFRAME_ANGLE_RAD):
+            return model
+        kept = model.keyframes[: model.references]
+        recent = model.keyframes[model.references :][-(self.config.keyframes - model.references - 1) :]
+        if self.config.keyframes - model.references == 1:
+            recent = ()
+        return replace(model, keyframes=(*kept, *recent, key))
+
+    def _images(self, frame: RgbdFrame) -> FrameImages:
+        images = self._uploaded.get(frame)
+        if images is None:
+            images = upload_frame(frame, self.caster.device)
+            self._uploaded[frame] = images
+        return images
+
+    def _terms(self, step: _Level) -> Terms:
+        c = self.config
+        return Terms(step.level, c.depth_sigma_m, step.gate_m, c.colour_sigma * step.colour_factor, c.colour_weight)
+
+    def _cells(self, share: float) -> int:
+        return max(12, int(np.sqrt(self.config.samples * share / 0.6)))
+
+    def _view(self, model: PoseModel, pose: Pose, step: _Level) -> Samples | None:
+        return view_samples(model, pose, self._cells(step.share), step.level, self.caster, self._views[model.mesh])
+
+    def _choose(self, images: FrameImages, model: PoseModel, guesses: npt.NDArray[np.float64]) -> Pose:
+        if len(guesses) == 1:
+            return guesses[0]
+        step = _LEVELS[0]
+        samples = self._view(model, guesses[0], step)
+        if samples is None:
+            return guesses[0]
+        sets = np.zeros(len(guesses), np.int64)
+        quality = fit(images, samples, guesses, self._terms(step), 0, self.caster, set_of_view=sets).quality()
+        return guesses[int(np.argmax(quality))]
+
+    def _descend(self, images: FrameImages, model: PoseModel, start: Pose) -> PoseEstimate:
+        pose, light = np.asarray(start)[None], None
+        last: Fit | None = None
+        for step in _LEVELS:
+            samples = self._view(model, pose[0], step)
+            if samples is None:
+                break
+            last = fit(images, samples, pose, self._terms(step), self.config.iterations, self.caster, light=light)
+            pose, light = last.poses, last.light
+        covariance = None if last is None else _covariance(last)
+        tolerance = 3.0 * self.config.depth_sigma_m
+        return assess(images, model, pose[0], self.caster, tolerance_m=tolerance, covariance=covariance)
+
+    def _neighbourhood(self, images: FrameImages, model: PoseModel, guess: Pose) -> list[Pose]:
+        """Starts worth a try: the guess shifted across the image, the best few first."""
+        step = _LEVELS[0]
+        samples = self._view(model, guess, step)
+        if samples is None:
+            return []
+        center = guess[:3, :3] @ model.center + guess[:3, 3]
+        offsets = np.linspace(-1.6, 1.6, 15) * model.radius_m
+        dx, dy, dz = np.meshgrid(offsets, offsets, np.array([-0.06, 0.0, 0.06]) * center[2], indexing="ij")
+        shifts = np.stack([dx.ravel(), dy.ravel(), np.zeros(dx.size)], 1) + dz.ravel()[:, None] * center / center[2]
+        poses = np.repeat(guess[None], len(shifts), 0)
+        poses[:, :3, 3] += shifts
+        sets = np.zeros(len(poses), np.int64)
+        quality = fit(images, samples, poses, self._terms(step), 0, self.caster, set_of_view=sets).quality()
+        chosen: list[Pose] = []
+        for i in np.argsort(-quality):
+            if all(np.linalg.norm(poses[i, :3, 3] - c[:3, 3]) > 0.5 * model.radius_m for c in chosen):
+                chosen.append(poses[i])
+            if len(chosen) == 3:
+                break
+        return chosen
+
+
+def _covariance(last: Fit) -> npt.NDArray[np.float64]:
+    """(6, 6) covariance of (translation, rotation) from the last Hessian, scaled by the residuals' spread."""
+    hessian = last.hessian[0]
+    ridge = np.eye(6) * max(1e-9, 1e-9 * float(np.trace(hessian)))
+    spread = np.linalg.inv(hessian + ridge)
+    order = [3, 4, 5, 0, 1, 2]
+    return spread[np.ix_(order, order)]

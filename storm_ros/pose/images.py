@@ -1,0 +1,94 @@
+"""A frame's images on the device, as the estimator's kernels read them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import warp as wp
+
+from storm_ros.core.types import Camera, Mask, Pose, RgbdFrame
+
+LEVELS = 3
+_serials = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class FrameImages:
+    """Depth and a grey pyramid of one frame, on the device.
+
+    Attributes:
+        frame: what they were made of.
+        k: fx, fy, cx, cy of the full image.
+        depth: (H, W) float32 device array.
+        grey: device arrays (H, W), (H/2, W/2), (H/4, W/4) uint8, blurred a little more at each level.
+    """
+
+    frame: RgbdFrame
+    k: Any
+    depth: Any
+    grey: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Keyframe:
+    """A view whose colours later views are compared with.
+
+    Attributes:
+        images: of that view.
+        mask: (H, W) uint8 device array, non-zero on the object.
+        host_mask: (H, W) bool, the same on the host.
+        matrix: the pose as the kernels take it.
+        cam_T_obj: (4, 4) pose of the object there.
+        direction: (3,) unit vector from the object to the camera, in the object's frame.
+        serial: different for every keyframe of the program.
+    """
+
+    images: FrameImages
+    mask: Any
+    host_mask: Mask
+    matrix: Any
+    cam_T_obj: Pose
+    direction: npt.NDArray[np.float64]
+    serial: int
+
+
+def upload_frame(frame: RgbdFrame, device: str) -> FrameImages:
+    """Put a frame on the device; on a CPU its depth is shared, not copied."""
+    grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
+    pyramid = [cv2.GaussianBlur(grey, (3, 3), 0.8)]
+    for _ in range(LEVELS - 1):
+        pyramid.append(cv2.pyrDown(pyramid[-1]))
+    return FrameImages(
+        frame,
+        camera_vector(frame.camera),
+        _share(frame.depth_m, wp.float32, device),
+        tuple(_share(level, wp.uint8, device) for level in pyramid),
+    )
+
+
+def make_keyframe(images: FrameImages, mask: Mask, cam_T_obj: Pose, device: str) -> Keyframe:
+    """A keyframe from a frame already on the device."""
+    to_camera = -cam_T_obj[:3, :3].T @ cam_T_obj[:3, 3]
+    return Keyframe(
+        images,
+        _share(np.ascontiguousarray(mask, dtype=np.uint8), wp.uint8, device),
+        np.asarray(mask, dtype=bool),
+        wp.mat44(np.asarray(cam_T_obj, dtype=np.float32)),
+        np.array(cam_T_obj, dtype=np.float64),
+        to_camera / max(float(np.linalg.norm(to_camera)), 1e-9),
+        next(_serials),
+    )
+
+
+def camera_vector(camera: Camera) -> Any:
+    """The intrinsics as the kernels take them."""
+    return wp.vec4(camera.fx, camera.fy, camera.cx, camera.cy)
+
+
+def _share(values: npt.NDArray[Any], dtype: Any, device: str) -> Any:
+    return wp.array(values, dtype=dtype, device=device, copy=device != "cpu")

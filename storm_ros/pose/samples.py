@@ -1,0 +1,217 @@
+"""Surface points of the model as a pose sees them: what a frame is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import warp as wp
+
+from storm_ros.core import se3
+from storm_ros.core.types import Camera, Mesh, Pose, Reference
+from storm_ros.pose import kernels
+from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe
+from storm_ros.render import DeviceMesh, RayCaster
+
+MIN_DISTANCE_M = 0.05
+_KEYFRAME_DEPTH_TOLERANCE = 0.03
+_REFERENCE_BONUS = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class PoseModel:
+    """An object as the geometric estimator knows it.
+
+    Attributes:
+        mesh: on the device.
+        center: (3,) centre of the mesh's bounding box in the object's frame.
+        radius_m: of the sphere about `center` that holds the mesh.
+        corners: (8, 3) of the mesh's bounding box in the object's frame.
+        vertex_intensity: (V,) device array in [0, 1]; empty when the mesh has no colour.
+        no_intensity: an empty device array.
+        keyframes: views whose colours are known; the first come from the reference.
+        references: how many of them do.
+    """
+
+    mesh: DeviceMesh
+    center: npt.NDArray[np.float64]
+    radius_m: float
+    corners: npt.NDArray[np.float64]
+    vertex_intensity: Any
+    no_intensity: Any
+    keyframes: tuple[Keyframe, ...]
+    references: int
+
+    @property
+    def open_surface(self) -> bool:
+        """Whether the mesh is a surface without a back."""
+        return self.mesh.mesh.open_surface
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Surface points of N views of the model; a zero normal marks a grid cell whose ray misses.
+
+    Attributes:
+        points: (N, n) device array of vec3, object frame, metres.
+        normals: (N, n) device array of vec3, object frame, towards the camera they were cast from.
+        reference: (N, n) device array, intensity in [0, 1]; negative where unknown.
+        windows: the grid's camera of each view; None where the object is not before the camera.
+        cells: grid cells along a side: n is its square.
+    """
+
+    points: Any
+    normals: Any
+    reference: Any
+    windows: tuple[Camera | None, ...]
+    cells: int
+
+    def cell_area(self, camera: Camera) -> npt.NDArray[np.float64]:
+        """(N,) pixels of the full image that one cell covers."""
+        return np.array([(camera.fx / w.fx) * (camera.fy / w.fy) if w else 0.0 for w in self.windows])
+
+
+def make_model(reference: Reference, caster: RayCaster, images: list[FrameImages]) -> PoseModel:
+    """Put a reference on the device.
+
+    Args:
+        reference: mesh and views.
+        caster: whose device is used.
+        images: of the reference's views, in their order.
+    """
+    mesh = reference.mesh
+    keyframes = tuple(
+        make_keyframe(image, view.mask, view.cam_T_obj, caster.device)
+        for image, view in zip(images, reference.views, strict=True)
+    )
+    reach = np.linalg.norm(mesh.vertices - mesh.center, axis=1).max()
+    intensity = vertex_intensity(mesh)
+    values = np.zeros(0, np.float32) if intensity is None else intensity
+    corners = np.stack(np.meshgrid(*mesh.bounds.T, indexing="ij"), -1).reshape(8, 3)
+    return PoseModel(
+        mesh=caster.upload(mesh),
+        center=mesh.center,
+        radius_m=float(reach),
+        corners=corners,
+        vertex_intensity=caster.array(values, wp.float32),
+        no_intensity=wp.empty(0, dtype=wp.float32, device=caster.device),
+        keyframes=keyframes,
+        references=len(keyframes),
+    )
+
+
+def vertex_intensity(mesh: Mesh) -> npt.NDArray[np.float32] | None:
+    """Grey values (V,) in [0, 1] of a mesh's vertices, or None when it has no colour."""
+    luma = np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255.0
+    if mesh.texture is not None and mesh.uv is not None:
+        rows, cols = mesh.texture.shape[:2]
+        x = np.clip((mesh.uv[:, 0] % 1.0 * cols).astype(int), 0, cols - 1)
+        y = np.clip(((1.0 - mesh.uv[:, 1] % 1.0) * rows).astype(int), 0, rows - 1)
+        return mesh.texture[y, x].astype(np.float32) @ luma
+    return None if mesh.colors is None else mesh.colors.astype(np.float32) @ luma
+
+
+def view_window(model: PoseModel, cam_T_obj: Pose, camera: Camera, cells: int) -> Camera | None:
+    """Camera of a cells x cells grid over the projected bounding box; None when that is not before the camera."""
+    corners = model.corners @ cam_T_obj[:3, :3].T + cam_T_obj[:3, 3]
+    z = corners[:, 2]
+    if not np.isfinite(corners).all() or z.max() < MIN_DISTANCE_M:
+        return None
+    z = np.maximum(z, max(MIN_DISTANCE_M, 0.2 * float(z.max())))
+    u = camera.fx * corners[:, 0] / z + camera.cx
+    v = camera.fy * corners[:, 1] / z + camera.cy
+    width, height = max(float(np.ptp(u)), 4.0), max(float(np.ptp(v)), 4.0)
+    return camera.window(float(u.min()) + 0.5, float(v.min()) + 0.5, width, height, cells, cells)
+
+
+def take_samples(
+    model: PoseModel,
+    cam_T_obj: npt.NDArray[np.float64],
+    camera: Camera,
+    cells: int,
+    level: int,
+    caster: RayCaster,
+    *,
+    keyframe: Keyframe | None = None,
+    mesh_colours: bool = False,
+) -> Samples:
+    """Cast a grid of rays over the object for N poses, and look the hits' colours up in the keyframes.
+
+    Args:
+        model: the object.
+        cam_T_obj: (4, 4) or (N, 4, 4) poses to look from.
+        camera: of the full image.
+        cells: grid cells along a side of the window around the object.
+        level: pyramid level whose intensities are taken.
+        caster: ray caster.
+        keyframe: where colours are looked up; without one there are none but the mesh's.
+        mesh_colours: also take the mesh's own colours, where the keyframe does not show the point. A scan's colours
+            are not the camera's, so that tracking does without; a registration sees sides that no keyframe saw.
+    """
+    poses = np.asarray(cam_T_obj, dtype=np.float64).reshape(-1, 4, 4)
+    windows = tuple(view_window(model, pose, camera, cells) for pose in poses)
+    views = np.zeros((len(poses), kernels.VIEW_FLOATS), dtype=np.float32)
+    for i, window in enumerate(windows):
+        if window is None:
+            views[i, :16] = se3.transform(np.eye(3), np.full(3, 1e6)).ravel()  # rays that meet nothing
+            views[i, 16:18] = 1.0
+        else:
+            views[i, :16] = se3.inverse(poses[i]).ravel()
+            views[i, 16:20] = window.fx, window.fy, window.cx, window.cy
+    device = caster.device
+    shape = (len(poses), cells * cells)
+    points = wp.empty(shape, dtype=wp.vec3, device=device)
+    normals = wp.empty(shape, dtype=wp.vec3, device=device)
+    reference = wp.empty(shape, dtype=wp.float32, device=device)
+    wp.launch(
+        kernels.sample_surface,
+        dim=shape,
+        inputs=[
+            wp.uint64(model.mesh.id),
+            caster.array(views, wp.float32),
+            cells,
+            cells,
+            int(model.open_surface),
+            model.vertex_intensity if mesh_colours else model.no_intensity,
+        ],
+        outputs=[points, normals, reference],
+        device=device,
+    )
+    if keyframe is not None:
+        _paint(keyframe, points, normals, reference, level, device)
+    return Samples(points, normals, reference, windows, cells)
+
+
+def best_keyframe(model: PoseModel, cam_T_obj: Pose) -> Keyframe | None:
+    """The keyframe that saw the object from the most similar side; the reference's are preferred a little."""
+    if not model.keyframes:
+        return None
+    to_camera = -cam_T_obj[:3, :3].T @ cam_T_obj[:3, 3]
+    to_camera = to_camera / max(float(np.linalg.norm(to_camera)), 1e-9)
+    agreement = [
+        float(key.direction @ to_camera) + (_REFERENCE_BONUS if i < model.references else 0.0)
+        for i, key in enumerate(model.keyframes)
+    ]
+    return model.keyframes[int(np.argmax(agreement))]
+
+
+def _paint(key: Keyframe, points: Any, normals: Any, reference: Any, level: int, device: str) -> None:
+    wp.launch(
+        kernels.look_up_reference,
+        dim=points.shape,
+        inputs=[
+            points,
+            normals,
+            key.matrix,
+            key.images.k,
+            0.5**level,
+            key.images.depth,
+            key.mask,
+            key.images.grey[level],
+            _KEYFRAME_DEPTH_TOLERANCE,
+        ],
+        outputs=[reference],
+        device=device,
+    )

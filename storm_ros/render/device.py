@@ -1,0 +1,39 @@
+"""Which device Warp works on."""
+
+from __future__ import annotations
+
+import warp as wp
+
+from storm_ros.core.errors import BackendUnavailableError, ConfigError
+
+
+def resolve_device(name: str) -> str:
+    """Turn "auto", "cpu", "cuda" or "cuda:N" into the name of a device that is there.
+
+    Raises:
+        BackendUnavailableError: CUDA was asked for and there is none.
+        ConfigError: another name.
+    """
+    _silence()
+    wp.init()
+    cuda = [str(d) for d in wp.get_cuda_devices()]
+    if name == "auto":
+        return cuda[0] if cuda else "cpu"
+    if name == "cpu":
+        return "cpu"
+    if name == "cuda" or name in cuda:
+        if not cuda:
+            raise BackendUnavailableError("no CUDA device was found: use --device cpu, or install the NVIDIA driver")
+        return cuda[0] if name == "cuda" else name
+    if name.startswith("cuda:"):
+        found = ", ".join(cuda) or "none"
+        raise BackendUnavailableError(f"device {name!r} is not there (CUDA devices found: {found}): use auto or cpu")
+    raise ConfigError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:N")
+
+
+def _silence() -> None:
+    """Keep Warp's banner and compile notes off the output of programs."""
+    if hasattr(wp.config, "log_level"):
+        wp.config.log_level = wp.LOG_ERROR
+    else:  # before Warp 1.12
+        wp.config.quiet = True
