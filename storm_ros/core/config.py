@@ -49,10 +49,11 @@ class PoseConfig:
     """The geometric pose estimator (render and compare on depth and colour)."""
 
     samples: int = knob(1500, "Model points compared per frame at the finest level.", low=100, high=50000)
-    iterations: int = knob(4, "Gauss-Newton steps per level.", low=1, high=50)
-    depth_sigma_m: float = knob(0.003, "Expected depth error at 1 m, metres (grows with depth squared).", low=1e-4, high=0.1)
+    iterations: int = knob(6, "Gauss-Newton steps per level.", low=1, high=50)
+    depth_sigma_m: float = knob(0.005, "Expected depth error at 1 m, metres (grows with depth squared).", low=1e-4, high=0.1)
+    agreement_m: float = knob(0.009, "Depth difference at 1 m that still agrees, metres.", low=1e-3, high=0.1)
     colour_sigma: float = knob(0.06, "Expected intensity error, of 1.", low=1e-3, high=1.0)
-    colour_weight: float = knob(1.0, "Weight of the photometric term; 0 turns it off.", low=0.0, high=100.0)
+    colour_weight: float = knob(12.0, "Weight of the photometric term; 0 turns it off.", low=0.0, high=100.0)
     hypotheses_views: int = knob(42, "Icosphere viewpoints of a registration.", low=12, high=642)
     hypotheses_turns: int = knob(12, "In-plane turns per viewpoint of a registration.", low=1, high=72)
     refined: int = knob(12, "Hypotheses that are refined.", low=1, high=256)

@@ -7,7 +7,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from storm_ros.core.types import Candidate, Mask, Mesh, Pose, PoseEstimate, Reference, Registration, RgbdFrame
+from storm_ros.core.types import (
+    Candidate,
+    GateState,
+    Mask,
+    Mesh,
+    Pose,
+    PoseEstimate,
+    Reference,
+    Registration,
+    RgbdFrame,
+)
 
 
 @runtime_checkable
@@ -85,6 +95,14 @@ class PoseEstimator(Protocol):
         """Correct the best of some guesses (each (4, 4), the first the most likely) to fit the frame."""
         ...
 
+    def judge(self, frame: RgbdFrame, model: Any, cam_T_obj: Pose) -> PoseEstimate:
+        """The evidence for a pose (4, 4) as it is."""
+        ...
+
+    def forget(self, model: Any) -> Any:
+        """The model with nothing in it but the reference."""
+        ...
+
     def remember(self, frame: RgbdFrame, model: Any, estimate: PoseEstimate) -> Any:
         """The model after a frame that is known to be good (it may learn how the object looks from there)."""
         ...
@@ -104,4 +122,17 @@ class Verifier(Protocol):
 
     def remember(self, frame: RgbdFrame, estimate: PoseEstimate, memory: Any) -> Any:
         """The memory after a frame tracked with high confidence."""
+        ...
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """Decides from the energies of successive frames whether a track is lost."""
+
+    def start(self) -> GateState:
+        """The state of a fresh track."""
+        ...
+
+    def step(self, state: GateState, energy: float, *, unusable: bool = False) -> GateState:
+        """The state after one more frame; an unusable frame is bad whatever its energy."""
         ...

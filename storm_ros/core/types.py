@@ -371,6 +371,23 @@ class PoseEstimate:
     mask: Mask | None = None
 
 
+@dataclass(frozen=True)
+class GateState:
+    """The energy gate of one track.
+
+    Attributes:
+        smoothed: moving average of the energy; NaN before the first.
+        threshold: energy above which a frame is bad.
+        bad_frames: bad frames in a row.
+        lost: whether there were enough of them to give the track up.
+    """
+
+    smoothed: float = float("nan")
+    threshold: float = 0.0
+    bad_frames: int = 0
+    lost: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Registration:
     """Result of a registration: the best pose and what came after it, best first."""

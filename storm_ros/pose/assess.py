@@ -13,6 +13,8 @@ from storm_ros.render import RayCaster
 
 _COLOUR_TOLERANCE = 0.16
 _MIN_COLOURED = 25
+_UNSEEN_AGREEMENT = 0.5
+_OPEN_SHARE = 0.35
 
 
 def assess(
@@ -77,8 +79,12 @@ def assess(
         grid = np.zeros(cells * cells, dtype=np.uint8)
         grid[np.flatnonzero(hit)[inside][~front]] = 255
         mask = _mask(frame.shape, window, frame.camera, grid.reshape(cells, cells))
-    agreement = 1.0 if np.isnan(colour) else float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
+    unknown = 1.0 if not model.keyframes else _UNSEEN_AGREEMENT
+    agreement = unknown if np.isnan(colour) else float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
     evidence = min(1.0, 2.0 * coverage) * min(1.0, 2.0 * (1.0 - occluded)) * min(1.0, 2.0 * in_view)
+    if model.open_surface:  # seen from its side or its back, a lifted surface has next to nothing to compare
+        shown = surface_shown(in_camera[:, 2], window)
+        evidence *= min(1.0, shown / (_OPEN_SHARE * max(model.reference_area, 1e-9)))
     return PoseEstimate(
         cam_T_obj=np.array(cam_T_obj, dtype=np.float64),
         score=inlier_ratio * agreement * evidence,
@@ -91,6 +97,21 @@ def assess(
         covariance=covariance,
         mask=mask,
     )
+
+
+def shown_area(model: PoseModel, cam_T_obj: Pose, camera: Camera, caster: RayCaster) -> float:
+    """Projected area in square metres of the mesh as a pose shows it."""
+    samples = take_samples(model, cam_T_obj, camera, 64, 0, caster)
+    window = samples.windows[0]
+    if window is None:
+        return 0.0
+    hit = samples.normals.numpy()[0].any(1)
+    return surface_shown((samples.points.numpy()[0][hit] @ cam_T_obj[2, :3]) + cam_T_obj[2, 3], window)
+
+
+def surface_shown(depth_m: npt.NDArray[np.floating], window: Camera) -> float:
+    """Area in square metres, as projected, of the hits of a grid of rays: depths (n,) of a window's camera."""
+    return float((depth_m**2).sum()) / (window.fx * window.fy)
 
 
 def _colour_error(

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from storm_ros.core import se3
 from storm_ros.core.config import PoseConfig
 from storm_ros.core.types import Mask, Pose, PoseEstimate, Reference, Registration, RgbdFrame
 from storm_ros.pose import registration
-from storm_ros.pose.assess import assess
+from storm_ros.pose.assess import assess, shown_area
 from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame
 from storm_ros.pose.samples import PoseModel, Samples, make_model
 from storm_ros.pose.solver import Fit, Terms, fit
@@ -20,6 +21,8 @@ from storm_ros.pose.view_cache import ViewCache, view_samples
 from storm_ros.render import DeviceMesh, RayCaster
 
 _SEARCH_BELOW = 0.45
+_REACH_RADII, _REACH_RAD = 3.0, np.deg2rad(45.0)
+_START_QUALITY = (0.4, 0.65)
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
 _KEYFRAME_SCORE = 0.7
 
@@ -54,7 +57,10 @@ class GeometricEstimator:
         """Put the reference's mesh and views on the device."""
         model = make_model(reference, self.caster, [self._images(view.frame) for view in reference.views])
         self._views[model.mesh] = ViewCache()
-        return model
+        if not reference.views:
+            return model
+        view = reference.views[0]
+        return replace(model, reference_area=shown_area(model, view.cam_T_obj, view.frame.camera, self.caster))
 
     def register(self, frame: RgbdFrame, mask: Mask, model: PoseModel) -> Registration:
         """Find cam_T_obj from nothing but the frame and the mask; see `registration.register`.
@@ -84,9 +90,17 @@ class GeometricEstimator:
         if estimate.score < _SEARCH_BELOW:
             for other in self._neighbourhood(images, model, np.asarray(guesses[0], dtype=np.float64)):
                 rival = self._descend(images, model, other)
-                if rival.score > estimate.score:
+                if rival.score > estimate.score and _within_reach(rival.cam_T_obj, guesses, model.radius_m):
                     estimate = rival
         return estimate
+
+    def judge(self, frame: RgbdFrame, model: PoseModel, cam_T_obj: Pose) -> PoseEstimate:
+        """The evidence for a pose (4, 4) as it is."""
+        return self._assess(self._images(frame), model, cam_T_obj)
+
+    def forget(self, model: PoseModel) -> PoseModel:
+        """The model with no other keyframes than the reference's."""
+        return replace(model, keyframes=model.keyframes[: model.references])
 
     def remember(self, frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseModel:
         """Keep a good view as a keyframe when none of those kept saw the object from there.
@@ -139,15 +153,28 @@ class GeometricEstimator:
     def _descend(self, images: FrameImages, model: PoseModel, start: Pose) -> PoseEstimate:
         pose, light = np.asarray(start)[None], None
         last: Fit | None = None
-        for step in _LEVELS:
+        for step in self._levels_for(images, model, start):
             samples = self._view(model, pose[0], step)
             if samples is None:
                 break
             last = fit(images, samples, pose, self._terms(step), self.config.iterations, self.caster, light=light)
             pose, light = last.poses, last.light
-        covariance = None if last is None else _covariance(last)
-        tolerance = 3.0 * self.config.depth_sigma_m
-        return assess(images, model, pose[0], self.caster, tolerance_m=tolerance, covariance=covariance)
+        return self._assess(images, model, pose[0], None if last is None else _covariance(last))
+
+    def _levels_for(self, images: FrameImages, model: PoseModel, start: Pose) -> tuple[_Level, ...]:
+        """The levels a start needs: coarse ones reach far, but at a good start they only pull it off."""
+        fine = _LEVELS[-1]
+        samples = self._view(model, start, fine)
+        if samples is None:
+            return ()
+        quality = fit(images, samples, start[None], self._terms(fine), 0, self.caster).quality()[0]
+        return _LEVELS[int(np.searchsorted(_START_QUALITY, quality)) :]
+
+    def _assess(
+        self, images: FrameImages, model: PoseModel, pose: Pose, covariance: npt.NDArray[np.float64] | None = None
+    ) -> PoseEstimate:
+        tolerance = self.config.agreement_m
+        return assess(images, model, pose, self.caster, tolerance_m=tolerance, covariance=covariance)
 
     def _neighbourhood(self, images: FrameImages, model: PoseModel, guess: Pose) -> list[Pose]:
         """Starts worth a try: the guess shifted across the image, the best few first."""
@@ -170,6 +197,14 @@ class GeometricEstimator:
             if len(chosen) == 3:
                 break
         return chosen
+
+
+def _within_reach(cam_T_obj: Pose, guesses: Sequence[Pose], radius_m: float) -> bool:
+    """Whether an object may have moved from one of the guesses to here between two frames."""
+    return any(
+        se3.distance(cam_T_obj, guess) < _REACH_RADII * radius_m and se3.angle_between(cam_T_obj, guess) < _REACH_RAD
+        for guess in guesses
+    )
 
 
 def _covariance(last: Fit) -> npt.NDArray[np.float64]:

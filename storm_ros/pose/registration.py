@@ -69,16 +69,15 @@ def register(
     poses = poses[_distinct(poses, quality, config.refined)]
     light: npt.NDArray[np.float64] | None = None
     for gate, level in ((0.03, 2), (0.02, 1), (0.01, 1)):
-        terms = Terms(level, config.depth_sigma_m, gate, 2.0 * config.colour_sigma, config.colour_weight)
+        terms = Terms(level, config.depth_sigma_m, gate, 2.0 * config.colour_sigma, _colour_weight(model, config))
         samples = _samples(model, poses, images, _FINE_CELLS, level, caster)
         refined = fit(target.images, samples, poses, terms, 4, caster, light=light)
         poses, light = refined.poses, refined.light
-    terms = Terms(1, config.depth_sigma_m, 0.012, 2.0 * config.colour_sigma, config.colour_weight)
+    terms = Terms(1, config.depth_sigma_m, 0.012, 2.0 * config.colour_sigma, _colour_weight(model, config))
     samples = _samples(model, poses, images, _FINE_CELLS, 1, caster)
     quality = _quality(target, samples, fit(target.images, samples, poses, terms, 0, caster, light=light))
-    tolerance = 3.0 * config.depth_sigma_m
     judged = [
-        (float(quality[i]), assess(images, model, poses[i], caster, tolerance_m=tolerance))
+        (float(quality[i]), assess(images, model, poses[i], caster, tolerance_m=config.agreement_m))
         for i in _distinct(poses, quality, 3)
     ]
     judged.sort(key=lambda pair: -pair[0] * (0.2 + pair[1].score))
@@ -144,6 +143,11 @@ def _hypotheses(
     terms = Terms(2, config.depth_sigma_m, max(0.015, 0.25 * model.radius_m), 0.25, 1.0)
     scored = fit(target.images, samples, poses, terms, 0, caster, set_of_view=sets)
     return poses, _quality(target, samples, scored, sets)
+
+
+def _colour_weight(model: PoseModel, config: PoseConfig) -> float:
+    """A scan's own colours are a hint only; a keyframe's are the camera's."""
+    return min(config.colour_weight, 4.0 if model.keyframes else 0.6)
 
 
 def _samples(

@@ -33,6 +33,7 @@ class PoseModel:
         no_intensity: an empty device array.
         keyframes: views whose colours are known; the first come from the reference.
         references: how many of them do.
+        reference_area: projected area in square metres of the mesh as the first reference view shows it.
     """
 
     mesh: DeviceMesh
@@ -43,6 +44,7 @@ class PoseModel:
     no_intensity: Any
     keyframes: tuple[Keyframe, ...]
     references: int
+    reference_area: float = 0.0
 
     @property
     def open_surface(self) -> bool:

@@ -1,0 +1,175 @@
+"""The baseline segmenter: the reference's feature template, compared everywhere at the scale its depth tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from storm_ros.core.config import SegmenterConfig
+from storm_ros.core.protocols import Encoder
+from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame, View
+
+_GRID = 9
+_SPACING_PX = 8
+_OCTAVES = 3
+_MARGIN = 1.15
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """How the object looks in one view, on a grid of cells over its bounding square.
+
+    Attributes:
+        features: (G, G, C) float32.
+        weight: (G, G) share of each cell that the object covers.
+        relief_m: (G, G) depth relative to the object's median depth, metres; NaN where unknown.
+        mask: (64, 64) float32, the object's mask in the square.
+        side_m: side of the square in metres at the object's depth.
+        radius_m: half the object's diameter.
+    """
+
+    features: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
+    relief_m: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.float32]
+    side_m: float
+    radius_m: float
+
+
+class TemplateSegmenter:
+    """Cosine of dense colour and gradient features to the reference's, grouped by depth."""
+
+    def __init__(self, encoder: Encoder, config: SegmenterConfig | None = None) -> None:
+        """Take the encoder and the settings."""
+        self.encoder = encoder
+        self.config = config or SegmenterConfig()
+
+    def describe(self, reference: Reference) -> tuple[Template, ...]:
+        """One template per view of the reference."""
+        return tuple(_template(self.encoder, view, reference.mesh.diameter) for view in reference.views)
+
+    def segment(self, frame: RgbdFrame, description: tuple[Template, ...]) -> tuple[Candidate, ...]:
+        """Places where the object may be, best first.
+
+        Args:
+            frame: the image; places without depth are not looked at.
+            description: from `describe`.
+        """
+        octaves = _octaves(self.encoder, frame.rgb)
+        found: list[tuple[float, int, int, Template]] = []
+        for template in description:
+            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride)
+            found.extend((float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
+        found.sort(key=lambda item: -item[0])
+        chosen: list[Candidate] = []
+        taken = np.zeros(frame.shape, dtype=bool)
+        for score, row, col, template in found:
+            if score < self.config.min_score or len(chosen) == self.config.candidates:
+                break
+            if taken[row, col]:
+                continue
+            mask = _group(frame, row, col, template)
+            half = max(2, int(0.5 * template.side_m * frame.camera.fx / frame.depth_m[row, col]))
+            taken[max(0, row - half // 2) : row + half // 2 + 1, max(0, col - half // 2) : col + half // 2 + 1] = True
+            if mask.any():
+                chosen.append(Candidate(mask, score))
+        return tuple(chosen)
+
+
+def _template(encoder: Encoder, view: View, diameter_m: float) -> Template:
+    frame, mask = view.frame, view.mask
+    rows, cols = np.nonzero(mask)
+    top, left = rows.min(), cols.min()
+    side = max(int(np.ptp(rows)), int(np.ptp(cols))) + 1
+    middle_row, middle_col = top + np.ptp(rows) / 2.0, left + np.ptp(cols) / 2.0
+    side_px = side * _MARGIN
+    target = _GRID * encoder.stride
+    to_square = np.array(
+        [
+            [side_px / target, 0.0, middle_col - side_px / 2 + 0.5 * side_px / target],
+            [0.0, side_px / target, middle_row - side_px / 2 + 0.5 * side_px / target],
+        ]
+    )
+    sharp = cv2.GaussianBlur(frame.rgb, (0, 0), 0.45 * side_px / target) if side_px > 1.5 * target else frame.rgb
+    flags = cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(sharp, to_square, (target, target), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
+    fine = cv2.warpAffine(
+        mask.astype(np.float32), to_square * [[target / 64, 1, 1], [1, target / 64, 1]], (64, 64), flags=cv2.INTER_LINEAR | flags
+    )
+    weight = cv2.resize(fine, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
+    depth = cv2.warpAffine(frame.depth_m, to_square * [[encoder.stride, 1, 1], [1, encoder.stride, 1]], (_GRID, _GRID), flags=cv2.INTER_NEAREST | flags)
+    under = frame.depth_m[mask & (frame.depth_m > 0)]
+    median = float(np.median(under))
+    relief = np.where((depth > 0) & (weight > 0.5), depth - median, np.nan).astype(np.float32)
+    return Template(encoder.encode(crop), weight, relief, fine, side_px / frame.camera.fx * median, diameter_m / 2.0)
+
+
+def _octaves(encoder: Encoder, rgb: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    out = []
+    for i in range(_OCTAVES):
+        if i:
+            rgb = cv2.pyrDown(rgb)
+        out.append(encoder.encode(rgb))
+    return out
+
+
+def _score_map(
+    frame: RgbdFrame, octaves: list[npt.NDArray[np.float32]], template: Template, stride: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Rows, columns and scores of all places looked at."""
+    half = _SPACING_PX // 2
+    rows, cols = np.meshgrid(
+        np.arange(half, frame.shape[0], _SPACING_PX), np.arange(half, frame.shape[1], _SPACING_PX), indexing="ij"
+    )
+    rows, cols = rows.ravel(), cols.ravel()
+    z = frame.depth_m[rows, cols]
+    known = z > 0.1
+    rows, cols, z = rows[known], cols[known], z[known]
+    cell_px = template.side_m * frame.camera.fx / z / _GRID
+    octave = np.clip(np.rint(np.log2(cell_px / stride)), 0, _OCTAVES - 1).astype(int)
+    offsets = np.arange(_GRID) - (_GRID - 1) / 2.0
+    scores = np.zeros(len(rows), dtype=np.float32)
+    use = template.weight.ravel() > 0.35
+    cells = np.flatnonzero(use)
+    target = template.features.reshape(-1, template.features.shape[2])[cells]
+    share = template.weight.ravel()[cells]
+    relief = template.relief_m.ravel()[cells]
+    dy, dx = np.repeat(offsets, _GRID)[cells], np.tile(offsets, _GRID)[cells]
+    for level, features in enumerate(octaves):
+        here = np.flatnonzero(octave == level)
+        if not len(here):
+            continue
+        v = rows[here, None] + dy * cell_px[here, None]
+        u = cols[here, None] + dx * cell_px[here, None]
+        inside = (v >= 0) & (u >= 0) & (v < frame.shape[0]) & (u < frame.shape[1])
+        v, u = np.clip(v, 0, frame.shape[0] - 1), np.clip(u, 0, frame.shape[1] - 1)
+        pixels = stride * 2**level
+        r = np.minimum((v / pixels).astype(np.intp), features.shape[0] - 1)
+        c = np.minimum((u / pixels).astype(np.intp), features.shape[1] - 1)
+        cosine = np.einsum("nkc,kc->nk", features[r, c], target)
+        depth = frame.depth_m[v.astype(np.intp), u.astype(np.intp)]
+        middle = np.median(np.where(depth > 0, depth - np.nan_to_num(relief), z[here, None]), axis=1)
+        off = np.abs(depth - middle[:, None] - relief)
+        agrees = np.where((depth > 0) & np.isfinite(relief), np.exp(-((off / (0.5 * template.radius_m)) ** 2)), 0.6)
+        value = np.where(inside, cosine * (0.55 + 0.45 * agrees), 0.0)
+        scores[here] = (value * share).sum(1) / share.sum()
+    return rows, cols, scores
+
+
+def _group(frame: RgbdFrame, row: int, col: int, template: Template) -> Mask:
+    """The reference's mask laid over the place, kept where the depth is the object's."""
+    z = float(frame.depth_m[row, col])
+    side_px = template.side_m * frame.camera.fx / z
+    scale = 64.0 / side_px
+    to_square = np.array([[scale, 0.0, 32.0 - col * scale], [0.0, scale, 32.0 - row * scale]])
+    laid = cv2.warpAffine(
+        template.mask, to_square, (frame.shape[1], frame.shape[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    mask = laid > 0.5
+    depth = frame.depth_m[mask & (frame.depth_m > 0)]
+    if not depth.size:
+        return mask & False
+    return mask & (np.abs(frame.depth_m - np.median(depth)) < 1.2 * template.radius_m)
