@@ -7,6 +7,8 @@ every run; on a CPU a block is one thread and the sums are plain loops.
 # Warp reads the kernels' annotations at run time: no `from __future__ import annotations` in this module.
 import warp as wp
 
+from storm_ros.render.raycast import texel
+
 VIEW_FLOATS = 22
 """Floats that describe one view: a row-major pose (16), then fx, fy, cx, cy of a grid, or gain and offset."""
 
@@ -16,6 +18,7 @@ SUM_I, SUM_R, SUM_II, SUM_RR, SUM_IR, ITERATIONS = range(10, 16)
 
 _GAUSS_NEWTON_DAMPING = wp.constant(1.0e-3)
 _STEP_LIMIT_RAD = wp.constant(0.35)
+_LUMA = wp.constant(wp.vec3(0.299 / 255.0, 0.587 / 255.0, 0.114 / 255.0))
 
 
 @wp.func
@@ -36,7 +39,9 @@ def sample_surface(
     width: int,
     height: int,
     one_sided: int,
-    vertex_intensity: wp.array(dtype=float),
+    vertex_colors: wp.array(dtype=wp.vec3),
+    uv: wp.array(dtype=wp.vec2),
+    texture: wp.array2d(dtype=wp.vec3),
     points: wp.array2d(dtype=wp.vec3),
     normals: wp.array2d(dtype=wp.vec3),
     intensity: wp.array2d(dtype=float),
@@ -61,12 +66,18 @@ def sample_surface(
             normal = hit.normal
         elif one_sided == 0:
             normal = -hit.normal
-        if vertex_intensity.shape[0] > 0:
+        if texture.shape[0] > 0 or vertex_colors.shape[0] > 0:
             mesh = wp.mesh_get(mesh_id)
-            a = vertex_intensity[mesh.indices[3 * hit.face]]
-            b = vertex_intensity[mesh.indices[3 * hit.face + 1]]
-            c = vertex_intensity[mesh.indices[3 * hit.face + 2]]
-            value = a * hit.u + b * hit.v + c * (1.0 - hit.u - hit.v)
+            i = mesh.indices[3 * hit.face]
+            j = mesh.indices[3 * hit.face + 1]
+            k = mesh.indices[3 * hit.face + 2]
+            w = 1.0 - hit.u - hit.v
+            colour = wp.vec3(0.0, 0.0, 0.0)
+            if texture.shape[0] > 0:
+                colour = texel(texture, uv[i] * hit.u + uv[j] * hit.v + uv[k] * w)
+            else:
+                colour = vertex_colors[i] * hit.u + vertex_colors[j] * hit.v + vertex_colors[k] * w
+            value = wp.dot(colour, _LUMA)
     points[view, pixel] = origin + ray * hit.t
     normals[view, pixel] = normal
     intensity[view, pixel] = value

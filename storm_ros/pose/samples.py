@@ -10,7 +10,7 @@ import numpy.typing as npt
 import warp as wp
 
 from storm_ros.core import se3
-from storm_ros.core.types import Camera, Mesh, Pose, Reference
+from storm_ros.core.types import Camera, Pose, Reference
 from storm_ros.pose import kernels
 from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe
 from storm_ros.render import DeviceMesh, RayCaster
@@ -29,8 +29,7 @@ class PoseModel:
         center: (3,) centre of the mesh's bounding box in the object's frame.
         radius_m: of the sphere about `center` that holds the mesh.
         corners: (8, 3) of the mesh's bounding box in the object's frame.
-        vertex_intensity: (V,) device array in [0, 1]; empty when the mesh has no colour.
-        no_intensity: an empty device array.
+        no_colours: empty device arrays in place of the mesh's colours.
         keyframes: views whose colours are known; the first come from the reference.
         references: how many of them do.
         reference_area: projected area in square metres of the mesh as the first reference view shows it.
@@ -40,8 +39,7 @@ class PoseModel:
     center: npt.NDArray[np.float64]
     radius_m: float
     corners: npt.NDArray[np.float64]
-    vertex_intensity: Any
-    no_intensity: Any
+    no_colours: tuple[Any, ...]
     keyframes: tuple[Keyframe, ...]
     references: int
     reference_area: float = 0.0
@@ -89,30 +87,19 @@ def make_model(reference: Reference, caster: RayCaster, images: list[FrameImages
         for image, view in zip(images, reference.views, strict=True)
     )
     reach = np.linalg.norm(mesh.vertices - mesh.center, axis=1).max()
-    intensity = vertex_intensity(mesh)
-    values = np.zeros(0, np.float32) if intensity is None else intensity
+    nothing = tuple(
+        wp.empty((0,) * ndim, dtype=kind, device=caster.device) for kind, ndim in ((wp.vec3, 1), (wp.vec2, 1), (wp.vec3, 2))
+    )
     corners = np.stack(np.meshgrid(*mesh.bounds.T, indexing="ij"), -1).reshape(8, 3)
     return PoseModel(
         mesh=caster.upload(mesh),
         center=mesh.center,
         radius_m=float(reach),
         corners=corners,
-        vertex_intensity=caster.array(values, wp.float32),
-        no_intensity=wp.empty(0, dtype=wp.float32, device=caster.device),
+        no_colours=nothing,
         keyframes=keyframes,
         references=len(keyframes),
     )
-
-
-def vertex_intensity(mesh: Mesh) -> npt.NDArray[np.float32] | None:
-    """Grey values (V,) in [0, 1] of a mesh's vertices, or None when it has no colour."""
-    luma = np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255.0
-    if mesh.texture is not None and mesh.uv is not None:
-        rows, cols = mesh.texture.shape[:2]
-        x = np.clip((mesh.uv[:, 0] % 1.0 * cols).astype(int), 0, cols - 1)
-        y = np.clip(((1.0 - mesh.uv[:, 1] % 1.0) * rows).astype(int), 0, rows - 1)
-        return mesh.texture[y, x].astype(np.float32) @ luma
-    return None if mesh.colors is None else mesh.colors.astype(np.float32) @ luma
 
 
 def view_window(model: PoseModel, cam_T_obj: Pose, camera: Camera, cells: int) -> Camera | None:
@@ -162,7 +149,7 @@ def take_samples(
         else:
             views[i, :16] = se3.inverse(poses[i]).ravel()
             views[i, 16:20] = window.fx, window.fy, window.cx, window.cy
-    device = caster.device
+    device, mesh = caster.device, model.mesh
     shape = (len(poses), cells * cells)
     points = wp.empty(shape, dtype=wp.vec3, device=device)
     normals = wp.empty(shape, dtype=wp.vec3, device=device)
@@ -171,12 +158,12 @@ def take_samples(
         kernels.sample_surface,
         dim=shape,
         inputs=[
-            wp.uint64(model.mesh.id),
+            wp.uint64(mesh.id),
             caster.array(views, wp.float32),
             cells,
             cells,
             int(model.open_surface),
-            model.vertex_intensity if mesh_colours else model.no_intensity,
+            *((mesh.vertex_colors, mesh.uv, mesh.texture) if mesh_colours else model.no_colours),
         ],
         outputs=[points, normals, reference],
         device=device,

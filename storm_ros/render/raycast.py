@@ -110,7 +110,8 @@ def _cast(
 
 
 @wp.func
-def _texel(texture: wp.array2d(dtype=wp.vec3), uv: wp.vec2):
+def texel(texture: wp.array2d(dtype=wp.vec3), uv: wp.vec2):
+    """Bilinear colour of a texture whose (0, 0) is its bottom left; it repeats."""
     rows = texture.shape[0]
     cols = texture.shape[1]
     x = (uv[0] - wp.floor(uv[0])) * float(cols) - 0.5
@@ -161,18 +162,19 @@ def _attributes(
     pj = mesh.points[j]
     pk = mesh.points[k]
     point = pi * wi + pj * wj + pk * wk
+    pose = cam_T_obj[tid // pixels, member]
     normal = wp.normalize(wp.cross(pj - pi, pk - pi))
+    away = wp.dot(wp.transform_vector(pose, normal), wp.transform_point(pose, point)) > 0.0
     if vertex_normals.shape[0] > 0:
         normal = wp.normalize(vertex_normals[i] * wi + vertex_normals[j] * wj + vertex_normals[k] * wk)
-    pose = cam_T_obj[tid // pixels, member]
     in_camera = wp.transform_vector(pose, normal)
-    if wp.dot(in_camera, wp.transform_point(pose, point)) > 0.0:
+    if away:
         in_camera = -in_camera
     normals[tid] = in_camera
     coords[tid] = point
     colour = wp.vec3(128.0, 128.0, 128.0)
     if texture.shape[0] > 0:
-        colour = _texel(texture, uv[i] * wi + uv[j] * wj + uv[k] * wk)
+        colour = texel(texture, uv[i] * wi + uv[j] * wj + uv[k] * wk)
     elif vertex_colors.shape[0] > 0:
         colour = vertex_colors[i] * wi + vertex_colors[j] * wj + vertex_colors[k] * wk
     for c in range(3):

@@ -1,0 +1,1 @@
+"""The command line: ``storm demo | track | convert | doctor | config``."""

@@ -1,0 +1,88 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+
+from storm_ros.cli.errors import UsageError
+from storm_ros.core.config import StormConfig, from_assignments, load_yaml, with_values
+
+TOPIC_KINDS = ("image", "depth", "info")
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add --config, --set and --device."""
+    group = parser.add_argument_group("settings (`storm config` lists them all)")
+    group.add_argument("--config", metavar="FILE", help="parameter file in ROS form (/**: ros__parameters: …)")
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
+    )
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), help="short for --set device.name=…")
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is written and shown."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--bag-out", metavar="FILE", help="also write a recording of the node's topics (.mcap)")
+    group.add_argument(
+        "--save-reference", metavar="DIR", help="save what was learned from the reference for later runs"
+    )
+    group.add_argument("--no-html", action="store_true", help="write no report.html")
+    group.add_argument("--quiet", action="store_true", help="show neither progress nor summary")
+
+
+def add_topics(parser: argparse.ArgumentParser) -> None:
+    """Add --topics."""
+    parser.add_argument(
+        "--topics",
+        metavar="image=T,depth=T,info=T",
+        help="topics of a ROS recording, where they cannot be guessed; any of the three",
+    )
+
+
+def config_of(args: argparse.Namespace) -> StormConfig:
+    """The configuration: the defaults, the file, single settings and --device, each over the one before.
+
+    Raises:
+        ConfigError: an unknown key, or a value that does not fit.
+    """
+    config = StormConfig()
+    if args.config:
+        config = load_yaml(args.config, config)
+    config = from_assignments(config, args.assignments)
+    return with_values(config, {"device.name": args.device}) if args.device else config
+
+
+def parse_topics(text: str | None) -> Mapping[str, str]:
+    """Topics by kind (image, depth, info).
+
+    Raises:
+        UsageError: an unknown kind, one given twice, or one without a topic.
+    """
+    topics: dict[str, str] = {}
+    for key, value in key_values(text or "", "--topics"):
+        if key not in TOPIC_KINDS:
+            raise UsageError(f"--topics {text!r}: unknown {key!r}; it knows {', '.join(TOPIC_KINDS)}")
+        if not value:
+            raise UsageError(f"--topics {text!r}: {key} has no topic; write {key}=/the/topic")
+        topics[key] = value
+    return topics
+
+
+def key_values(text: str, what: str) -> list[tuple[str, str]]:
+    """Split ``a=1,b=2,3`` into (a, 1) and (b, 2,3): a comma begins a new key only where ``name=`` follows it.
+
+    Raises:
+        UsageError: a part without a key, or a key given twice.
+    """
+    pairs: list[tuple[str, str]] = []
+    for part in re.split(r",(?=[A-Za-z_]+=)", text) if text else ():
+        key, sign, value = part.partition("=")
+        if not sign:
+            raise UsageError(f"{what} {text!r}: {part!r} has no '='; write KEY=VALUE, separated by commas")
+        if key.strip() in dict(pairs):
+            raise UsageError(f"{what} {text!r}: {key.strip()!r} is given twice")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
