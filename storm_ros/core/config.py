@@ -48,8 +48,8 @@ class MeshConfig:
 class PoseConfig:
     """The geometric pose estimator (render and compare on depth and colour)."""
 
-    samples: int = knob(1500, "Model points compared per frame at the finest level.", low=100, high=50000)
-    iterations: int = knob(6, "Gauss-Newton steps per level.", low=1, high=50)
+    samples: int = knob(1000, "Model points compared per frame at the finest level.", low=100, high=50000)
+    iterations: int = knob(10, "Gauss-Newton steps per level.", low=1, high=50)
     depth_sigma_m: float = knob(0.005, "Expected depth error at 1 m, metres (grows with depth squared).", low=1e-4, high=0.1)
     agreement_m: float = knob(0.009, "Depth difference at 1 m that still agrees, metres.", low=1e-3, high=0.1)
     colour_sigma: float = knob(0.06, "Expected intensity error, of 1.", low=1e-3, high=1.0)
@@ -66,7 +66,7 @@ class SegmenterConfig:
 
     name: str = knob("template", "Segmenter.", choices=("template",))
     candidates: int = knob(4, "Candidates that are registered and checked per search.", low=1, high=32)
-    min_score: float = knob(0.55, "Candidates below this score are dropped.", low=0.0, high=1.0)
+    min_score: float = knob(0.6, "Candidates below this score are dropped.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class SearchConfig:
     """The search for an object that was never found, or is lost."""
 
     every: int = knob(2, "Frames from one search of an object to its next.", low=1, high=100)
-    min_score: float = knob(0.6, "Registration score that a found pose must reach.", low=0.0, high=1.0)
+    min_score: float = knob(0.8, "Registration score that a found pose must reach.", low=0.0, high=1.0)
     min_in_view: float = knob(0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0)
     min_depth: float = knob(0.15, "A track has no depth when less of the model has any.", low=0.0, high=1.0)
 

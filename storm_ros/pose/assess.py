@@ -12,9 +12,12 @@ from storm_ros.pose.samples import PoseModel, best_keyframe, take_samples
 from storm_ros.render import RayCaster
 
 _COLOUR_TOLERANCE = 0.16
-_MIN_COLOURED = 25
+_MIN_COLOURED, _COLOUR_POINTS = 25, 600
 _UNSEEN_AGREEMENT = 0.5
 _OPEN_SHARE = 0.35
+_TOLERANCE_RADII = 0.25
+_PLAIN_SPREAD, _RICH_SPREAD = 0.05, 0.12
+_ALIKE_CORRELATION = 0.55
 
 
 def assess(
@@ -24,7 +27,7 @@ def assess(
     caster: RayCaster,
     *,
     tolerance_m: float,
-    cells: int = 64,
+    cells: int = 44,
     with_mask: bool = True,
     covariance: npt.NDArray[np.float64] | None = None,
 ) -> PoseEstimate:
@@ -62,16 +65,18 @@ def assess(
     col, row = col[inside], row[inside]
     seen = frame.depth_m[row, col]
     has_depth = seen > 0
-    tolerance = tolerance_m * np.maximum(cam_in[:, 2] ** 2, 0.35)
+    tolerance = np.minimum(tolerance_m * np.maximum(cam_in[:, 2] ** 2, 0.35), _TOLERANCE_RADII * model.radius_m)
     along_ray = seen - cam_in[:, 2]
     cosine = np.abs((normals_in * cam_in).sum(1)) / np.linalg.norm(cam_in, axis=1)
     to_plane = along_ray * cosine
-    agrees = has_depth & (np.abs(to_plane) < tolerance) & (np.abs(along_ray) < 4.0 * tolerance)
     front = has_depth & (along_ray < -np.maximum(2.5 * tolerance, 0.02))
+    agrees = has_depth & ~front & (np.abs(to_plane) < tolerance) & (np.abs(along_ray) < 4.0 * tolerance)
     open_to_view = has_depth & ~front
     inlier_ratio = float(agrees.sum() / max(open_to_view.sum(), 1))
     residual = float(np.sqrt(np.mean(to_plane[agrees] ** 2))) if agrees.any() else float("inf")
-    colour = _colour_error(images, model, cam_T_obj, points_in[~front], normals_in[~front] @ rotation, col[~front], row[~front])
+    colour, likeness = _compare_colours(
+        images, model, cam_T_obj, points_in[~front], normals_in[~front] @ rotation, col[~front], row[~front]
+    )
     coverage = float(has_depth.mean())
     occluded = float(front.sum() / max(has_depth.sum(), 1))
     mask = None
@@ -80,7 +85,7 @@ def assess(
         grid[np.flatnonzero(hit)[inside][~front]] = 255
         mask = _mask(frame.shape, window, frame.camera, grid.reshape(cells, cells))
     unknown = 1.0 if not model.keyframes else _UNSEEN_AGREEMENT
-    agreement = unknown if np.isnan(colour) else float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
+    agreement = unknown if np.isnan(colour) else likeness * float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
     evidence = min(1.0, 2.0 * coverage) * min(1.0, 2.0 * (1.0 - occluded)) * min(1.0, 2.0 * in_view)
     if model.open_surface:  # seen from its side or its back, a lifted surface has next to nothing to compare
         shown = surface_shown(in_camera[:, 2], window)
@@ -114,7 +119,7 @@ def surface_shown(depth_m: npt.NDArray[np.floating], window: Camera) -> float:
     return float((depth_m**2).sum()) / (window.fx * window.fy)
 
 
-def _colour_error(
+def _compare_colours(
     images: FrameImages,
     model: PoseModel,
     pose: Pose,
@@ -122,11 +127,19 @@ def _colour_error(
     normals: npt.NDArray[np.float32],
     col: npt.NDArray[np.intp],
     row: npt.NDArray[np.intp],
-) -> float:
-    """Median difference of RGB to the keyframe's after one common gain; NaN when too few points are known."""
+) -> tuple[float, float]:
+    """Compare the colours of surface points with a keyframe's.
+
+    Returns:
+        Median difference after one common gain (NaN when too few points are known), and how alike the patterns are, in
+        [0, 1]: their correlation, as far as the keyframe has a pattern.
+    """
     key = best_keyframe(model, pose)
     if key is None:
-        return float("nan")
+        return float("nan"), 1.0
+    if len(points) > _COLOUR_POINTS:
+        few = np.linspace(0, len(points) - 1, _COLOUR_POINTS).astype(np.intp)
+        points, normals, col, row = points[few], normals[few], col[few], row[few]
     frame = key.images.frame
     rotation = key.cam_T_obj[:3, :3].astype(np.float32)
     p = points @ rotation.T + key.cam_T_obj[:3, 3].astype(np.float32)
@@ -139,11 +152,17 @@ def _colour_error(
     depth = frame.depth_m[y, x]
     shown = (key.host_mask[y, x]) & ((depth == 0) | (np.abs(depth - z[known]) < 0.03 * z[known]))
     if shown.sum() < _MIN_COLOURED:
-        return float("nan")
+        return float("nan"), 1.0
     was = frame.rgb[y[shown], x[shown]].astype(np.float32) / 255.0
     now = images.frame.rgb[row[known][shown], col[known][shown]].astype(np.float32) / 255.0
     gain = np.clip((np.median(now.mean(1)) + 0.02) / (np.median(was.mean(1)) + 0.02), 0.7, 1.4)
-    return float(np.median(np.abs(now - gain * was).mean(1)))
+    error = float(np.median(np.abs(now - gain * was).mean(1)))
+    was -= was.mean(0)
+    now -= now.mean(0)
+    spread = float(np.sqrt((was**2).mean()))
+    correlation = float((was * now).sum() / max(np.sqrt((was**2).sum() * (now**2).sum()), 1e-9))
+    patterned = float(np.clip((spread - _PLAIN_SPREAD) / (_RICH_SPREAD - _PLAIN_SPREAD), 0.0, 1.0))
+    return error, 1.0 - patterned * (1.0 - float(np.clip(correlation / _ALIKE_CORRELATION, 0.0, 1.0)))
 
 
 def _mask(shape: tuple[int, int], window: Camera, camera: Camera, visible: npt.NDArray[np.uint8]) -> Mask:

@@ -22,9 +22,9 @@ from storm_ros.render import DeviceMesh, RayCaster
 
 _SEARCH_BELOW = 0.45
 _REACH_RADII, _REACH_RAD = 3.0, np.deg2rad(45.0)
-_START_QUALITY = (0.4, 0.65)
+_FINE_QUALITY = 0.65
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
-_KEYFRAME_SCORE = 0.7
+_KEYFRAME_SCORE, _KEYFRAME_COLOUR_ERROR = 0.75, 0.08
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class GeometricEstimator:
             model: what is known so far.
             estimate: its pose; a low score or a missing mask changes nothing.
         """
-        if estimate.score < _KEYFRAME_SCORE or estimate.mask is None or self.config.keyframes <= model.references:
+        unlike = not estimate.colour_error < _KEYFRAME_COLOUR_ERROR
+        if estimate.score < _KEYFRAME_SCORE or unlike or estimate.mask is None or self.config.keyframes <= model.references:
             return model
         key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
         nearest = max(float(other.direction @ key.direction) for other in model.keyframes)
@@ -151,24 +152,32 @@ class GeometricEstimator:
         return guesses[int(np.argmax(quality))]
 
     def _descend(self, images: FrameImages, model: PoseModel, start: Pose) -> PoseEstimate:
-        pose, light = np.asarray(start)[None], None
-        last: Fit | None = None
-        for step in self._levels_for(images, model, start):
+        """Fit at the finest level; go through the coarse ones when that does not get there.
+
+        Coarse levels reach far, but at a good start their blurred edges only pull it off.
+        """
+        begin = np.asarray(start, dtype=np.float64)[None]
+        fitted = self._fit(images, model, begin, _LEVELS[-1:])
+        if fitted is None or fitted.quality()[0] < _FINE_QUALITY:
+            wide = self._fit(images, model, begin, _LEVELS)
+            if wide is not None and (fitted is None or wide.quality()[0] > fitted.quality()[0]):
+                fitted = wide
+        if fitted is None:
+            return self._assess(images, model, begin[0])
+        return self._assess(images, model, se3.orthonormalised(fitted.poses[0]), _covariance(fitted))
+
+    def _fit(
+        self, images: FrameImages, model: PoseModel, pose: npt.NDArray[np.float64], levels: Sequence[_Level]
+    ) -> Fit | None:
+        """Fit one pose (1, 4, 4) level by level; None when the object is not before the camera."""
+        light, last = None, None
+        for step in levels:
             samples = self._view(model, pose[0], step)
             if samples is None:
-                break
+                return last
             last = fit(images, samples, pose, self._terms(step), self.config.iterations, self.caster, light=light)
             pose, light = last.poses, last.light
-        return self._assess(images, model, pose[0], None if last is None else _covariance(last))
-
-    def _levels_for(self, images: FrameImages, model: PoseModel, start: Pose) -> tuple[_Level, ...]:
-        """The levels a start needs: coarse ones reach far, but at a good start they only pull it off."""
-        fine = _LEVELS[-1]
-        samples = self._view(model, start, fine)
-        if samples is None:
-            return ()
-        quality = fit(images, samples, start[None], self._terms(fine), 0, self.caster).quality()[0]
-        return _LEVELS[int(np.searchsorted(_START_QUALITY, quality)) :]
+        return last
 
     def _assess(
         self, images: FrameImages, model: PoseModel, pose: Pose, covariance: npt.NDArray[np.float64] | None = None

@@ -95,6 +95,23 @@ def bilinear(image: wp.array2d(dtype=wp.uint8), x: float, y: float):
     return (top * (1.0 - ay) + bottom * ay) / 255.0
 
 
+@wp.func
+def bilinear_gradient(image: wp.array2d(dtype=wp.uint8), x: float, y: float):
+    """Intensity in [0, 1] and its derivatives along x and y per pixel, from the same four pixels."""
+    x0 = int(wp.floor(x))
+    y0 = int(wp.floor(y))
+    ax = x - float(x0)
+    ay = y - float(y0)
+    i00 = float(image[y0, x0])
+    i01 = float(image[y0, x0 + 1])
+    i10 = float(image[y0 + 1, x0])
+    i11 = float(image[y0 + 1, x0 + 1])
+    top = i00 + (i01 - i00) * ax
+    bottom = i10 + (i11 - i10) * ax
+    dx = (i01 - i00) * (1.0 - ay) + (i11 - i10) * ay
+    return wp.vec3(top + (bottom - top) * ay, dx, bottom - top) / 255.0
+
+
 @wp.kernel
 def look_up_reference(
     points: wp.array2d(dtype=wp.vec3),
@@ -296,9 +313,10 @@ def gauss_newton(
                 x = (u + 0.5) * scale - 0.5
                 y = (v + 0.5) * scale - 0.5
                 if x >= 1.0 and y >= 1.0 and x < float(image.shape[1] - 2) and y < float(image.shape[0] - 2):
-                    value = bilinear(image, x, y)
-                    gx = (bilinear(image, x + 1.0, y) - bilinear(image, x - 1.0, y)) * 0.5 * scale
-                    gy = (bilinear(image, x, y + 1.0) - bilinear(image, x, y - 1.0)) * 0.5 * scale
+                    patch = bilinear_gradient(image, x, y)
+                    value = patch[0]
+                    gx = patch[1] * scale
+                    gy = patch[2] * scale
                     e = value - (gain[0] * ref + gain[1])
                     s = e / colour_sigma
                     wc = 1.0 / (1.0 + s * s)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import warp as wp
 
-from storm_ros.core import se3
 from storm_ros.pose import kernels
 from storm_ros.pose.images import FrameImages
 from storm_ros.pose.samples import Samples
@@ -122,6 +121,4 @@ def fit(
     moved[:, :3] = result[:, :12].reshape(count, 3, 4)
     lower = np.tril(out_hessian.numpy().astype(np.float64))
     hessian = lower + np.tril(lower, -1).transpose(0, 2, 1)
-    if count == 1:
-        moved[0] = se3.orthonormalised(moved[0])
     return Fit(moved, result[:, 16:18].astype(np.float64), hessian, out_stats.numpy().astype(np.float64))

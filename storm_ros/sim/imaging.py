@@ -14,6 +14,7 @@ from storm_ros.sim.sensor import smooth_normal
 Floats = npt.NDArray[np.float32]
 
 _LONGEST_SMEAR_PX = 24.0
+_SLACK_PX = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,11 @@ def develop(
     if camera.sharpness_px > 0:
         light = cv2.GaussianBlur(light, (5, 5), camera.sharpness_px)
     height, width = light.shape[:2]
-    gains = np.asarray(camera.white_balance, dtype=np.float32) * np.float32(camera.exposure * 255.0**2)
-    light = light * gains
-    if camera.vignette > 0:
-        light *= _vignette(height, width, camera.vignette)
-    picture = cv2.sqrt(np.maximum(light, np.float32(0)))
-    if camera.noise > 0:
-        picture = picture + _noise(rng, height, width, camera.noise)
-    out = np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)
+    red, green, blue = (camera.exposure * gain * 255.0**2 for gain in camera.white_balance)
+    picture = cv2.sqrt(cv2.multiply(light, _gains(height, width, red, green, blue, camera.vignette)))
+    row, column = (int(v) for v in rng.integers(_SLACK_PX, size=2))
+    grain = _grain(height + _SLACK_PX, width + _SLACK_PX)[row : row + height, column : column + width]
+    out = np.asarray(cv2.addWeighted(picture, 1.0, grain, camera.noise, 0.0, dtype=cv2.CV_8U), dtype=np.uint8)
     return out if camera.jpeg_quality <= 0 else _compressed(out, camera.jpeg_quality)
 
 
@@ -102,17 +100,18 @@ def _smeared(image: Floats, flow: Floats, samples: int = 4) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _vignette(height: int, width: int, strength: float) -> Floats:
+def _gains(height: int, width: int, red: float, green: float, blue: float, vignette: float) -> Floats:
+    """What the light is multiplied with, darker towards the corners."""
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    return (1 - strength * (x**2 + y**2) / 2).astype(np.float32)[..., None]
+    return ((1 - vignette * (x**2 + y**2) / 2)[..., None] * [red, green, blue]).astype(np.float32)
 
 
-def _noise(rng: np.random.Generator, height: int, width: int, sigma: float) -> Floats:
-    """Grain in brightness, and coarser in colour as cameras' own filters leave it."""
-    strength = np.float32(0.8 * sigma)
-    grain = smooth_normal(rng, (height, width), 0.0)
-    coarse = [smooth_normal(rng, (height, width), 1.0) for _ in range(3)]
-    return strength * (np.stack(coarse, axis=-1) + grain[..., None])
+@lru_cache(maxsize=4)
+def _grain(height: int, width: int) -> Floats:
+    """Grain in brightness, and coarser in colour as cameras' own filters leave it; random cuts of it are used."""
+    rng = np.random.default_rng(0)
+    coarse = np.stack([smooth_normal(rng, (height, width), 1.0) for _ in range(3)], axis=-1)
+    return np.float32(0.8) * (coarse + rng.standard_normal((height, width, 1), dtype=np.float32))
 
 
 def _compressed(picture: npt.NDArray[np.uint8], quality: int) -> npt.NDArray[np.uint8]:

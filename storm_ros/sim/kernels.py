@@ -1,6 +1,7 @@
 """Warp kernels of the simulator, compiled for the CPU or CUDA."""
 # pyright: reportInvalidTypeForm=false, reportOperatorIssue=false, reportArgumentType=false, reportCallIssue=false
 # pyright: reportIndexIssue=false, reportAttributeAccessIssue=false, reportReturnType=false, reportGeneralTypeIssues=false
+# pyright: reportAssignmentType=false
 # (these annotations are Warp's own language, not Python types)
 
 import warp as wp

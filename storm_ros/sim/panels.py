@@ -147,8 +147,8 @@ class PanelRenderer:
             device=device,
         )
         rgb = np.asarray(cv2.remap(self._stack, column.numpy(), line.numpy(), cv2.INTER_LINEAR), dtype=np.uint8)
-        depth_m = depth.numpy()
+        depth_m = np.asarray(depth.numpy(), dtype=np.float32)
         missed = depth_m <= 0
         if missed.any():
             rgb[missed] = 0
-        return depth_m, normals.numpy(), rgb
+        return depth_m, np.asarray(normals.numpy(), dtype=np.float32), rgb

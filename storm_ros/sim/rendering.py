@@ -123,7 +123,7 @@ class SceneRenderer:
             there = (slice(y0, y1), slice(x0, x1))
             in_front = (part.depth_m[0] > 0) & ((part.depth_m[0] < depth[there]) | (depth[there] <= 0))
             for whole, piece in ((depth, part.depth_m), (normals, part.normals), (rgb, part.rgb)):
-                whole[there][in_front] = piece[0][in_front]
+                np.copyto(whole[there], piece[0], where=in_front if piece.ndim == 3 else in_front[..., None])
             instance[there][in_front] = index
         return SceneRendering(depth, normals, rgb, instance)
 

@@ -118,21 +118,38 @@ def place_on_table(
     Raises:
         InputError: they do not fit.
     """
-    poses: list[Pose] = []
-    taken = list(keep_free)
-    for mesh in meshes:
-        for attempt in range(400):
+    for _ in range(12):
+        poses = _placed(rng, meshes, area, gap_m, lie, list(keep_free))
+        if poses is not None:
+            return poses
+    room = f"{area[1] - area[0]:.2f} x {area[3] - area[2]:.2f} m"
+    raise InputError(f"{len(meshes)} objects do not fit on {room} without overlap: ask for fewer")
+
+
+def _placed(
+    rng: Rng,
+    meshes: Sequence[Mesh],
+    area: tuple[float, float, float, float],
+    gap_m: float,
+    lie: float,
+    taken: list[tuple[float, float, float]],
+) -> list[Pose] | None:
+    """One try to place all, the widest first; None if one of them finds no room."""
+    poses: dict[int, Pose] = {}
+    for index in sorted(range(len(meshes)), key=lambda i: -footprint_radius(meshes[i], np.eye(4))):
+        mesh = meshes[index]
+        for attempt in range(100):
             x, y = rng.uniform(area[0], area[1]), rng.uniform(area[2], area[3])
-            pose = resting_pose(mesh, x, y, rng.uniform(0, 2 * np.pi), lying=bool(rng.random() < lie) and attempt < 200)
+            lying = bool(rng.random() < lie) and attempt < 50
+            pose = resting_pose(mesh, x, y, rng.uniform(0, 2 * np.pi), lying)
             radius = footprint_radius(mesh, pose)
             if all(np.hypot(x - a, y - b) > radius + r + gap_m for a, b, r in taken):
-                poses.append(pose)
+                poses[index] = pose
                 taken.append((x, y, radius))
                 break
         else:
-            room = f"{area[1] - area[0]:.2f} x {area[3] - area[2]:.2f} m"
-            raise InputError(f"{len(meshes)} objects do not fit on {room} without overlap: ask for fewer")
-    return poses
+            return None
+    return [poses[i] for i in range(len(meshes))]
 
 
 def random_objects(rng: Rng, count: int, kinds: Sequence[str] = KINDS, distractors: str = "none") -> list[Mesh]:

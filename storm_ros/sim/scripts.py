@@ -52,11 +52,12 @@ def demo_sequence(
     rng = np.random.default_rng([seed, 1])
     mesh = printed_box(rng) if target == "box" else _sturdy(rng, target)
     here, there = (-0.13, -0.07), (0.15, -0.05)
-    start = resting_pose(mesh, *here, rng.uniform(0.4, 0.9))
-    landed = resting_pose(mesh, *there, rng.uniform(0.9, 1.4))
+    yaw = rng.uniform(0.4, 0.9)
+    start = resting_pose(mesh, *here, yaw)
+    landed = resting_pose(mesh, *there, yaw - rng.uniform(0.1, 0.4))  # the sides that were seen stay in view
     others = [random_object(rng, kind) for kind in ("mug", "can", "bottle", "dragon", "box")]
     keep_free = [(*here, 0.14), (*there, 0.14)]
-    places = place_on_table(rng, others, (-0.34, 0.34, 0.02, 0.3), keep_free=keep_free, lie=0.0)
+    places = place_on_table(rng, others, (-0.36, 0.36, 0.02, 0.32), keep_free=keep_free, lie=0.0)
     bodies = [Instance(1, mesh, start)]
     for number, (other, place) in enumerate(zip(others, places, strict=True), start=2):
         bodies.append(Instance(number, other, place, float(rng.uniform(0, 0.2))))
@@ -100,7 +101,7 @@ def _demo_motion(start: Pose, landed: Pose, phases: Sequence[Phase]) -> Path:
     lifted[:3, 3] = (again(leaving)[:3, 3] + landed[:3, 3]) / 2 + [0, -0.02, 0.12]
     jumped = jump.last / _RATE_HZ
     flight = Keyframes([leaving, jump.first / _RATE_HZ, jumped], [again(leaving), lifted, landed])
-    final = slide_and_turn(landed, [-0.05, 0.02, 0], 0.5, jumped + 2 / _RATE_HZ, end.last / _RATE_HZ)
+    final = slide_and_turn(landed, [-0.05, 0.02, 0], -0.4, jumped + 2 / _RATE_HZ, end.last / _RATE_HZ)
 
     def path(t: float) -> Pose:
         if t < after.first / _RATE_HZ:

@@ -122,4 +122,8 @@ def shade(
         outputs=[radiance, cosine, flow],
         device=device,
     )
-    return Shaded(radiance.numpy(), cosine.numpy(), flow.numpy() if len(moves) else None)
+    return Shaded(
+        np.asarray(radiance.numpy(), dtype=np.float32),
+        np.asarray(cosine.numpy(), dtype=np.float32),
+        np.asarray(flow.numpy(), dtype=np.float32) if len(moves) else None,
+    )

@@ -33,7 +33,7 @@ def settle_by_colour(rgb: npt.NDArray[np.uint8], likely: Bools, sure_background:
     if (core.any() or foreground.any()) and (sure_background.any() or background.any()):
         cv2.setRNGSeed(0)
         smooth = cv2.medianBlur(np.ascontiguousarray(rgb[..., ::-1]), 3)
-        cv2.grabCut(smooth, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+        cv2.grabCut(smooth, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), 5, cv2.GC_INIT_WITH_MASK)
     mask = ((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)) & allowed
     return _solid(mask, likely)
 

@@ -165,9 +165,7 @@ def obj(text: str) -> bytes:
         pytest.param("a.stl", bytes(84), "no faces|cannot be read", id="stl without faces"),
         pytest.param("a.obj", obj("v 0 0 0\nv 1 0 0\nv 0 1 0\n"), "no faces|cannot be read", id="points only"),
         pytest.param("a.obj", obj("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 9\n"), "cannot be read|outside its", id="index"),
-        pytest.param(
-            "a.obj", obj("v 0 0 0\nv 1 0 0\nv nan 1 0\nf 1 2 3\n"), "1 vertices that are not", id="nan"
-        ),
+        pytest.param("a.obj", obj("v 0 0 0\nv 1 0 0\nv nan 1 0\nf 1 2 3\n"), "1 vertices that are not", id="nan"),
         pytest.param("a.obj", obj("v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n"), "faces without area", id="degenerate"),
     ],
 )

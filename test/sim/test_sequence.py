@@ -84,7 +84,7 @@ def test_target_is_wholly_hidden_when_the_script_says_so_and_visible_while_slow(
             assert truth.mask(n, 1).sum() > 100
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 11])
+@pytest.mark.parametrize("seed", [1, 11])
 def test_other_seeds_keep_the_script(seed: int) -> None:
     with demo_sequence(60, seed=seed, **SMALL) as recording:
         (hidden,) = phases(recording, "occluded")
