@@ -50,7 +50,9 @@ class PoseConfig:
 
     samples: int = knob(1000, "Model points compared per frame at the finest level.", low=100, high=50000)
     iterations: int = knob(10, "Gauss-Newton steps per level.", low=1, high=50)
-    depth_sigma_m: float = knob(0.005, "Expected depth error at 1 m, metres (grows with depth squared).", low=1e-4, high=0.1)
+    depth_sigma_m: float = knob(
+        0.005, "Expected depth error at 1 m, metres (grows with depth squared).", low=1e-4, high=0.1
+    )
     agreement_m: float = knob(0.009, "Depth difference at 1 m that still agrees, metres.", low=1e-3, high=0.1)
     colour_sigma: float = knob(0.06, "Expected intensity error, of 1.", low=1e-3, high=1.0)
     colour_weight: float = knob(12.0, "Weight of the photometric term; 0 turns it off.", low=0.0, high=100.0)
@@ -91,7 +93,9 @@ class SearchConfig:
 
     every: int = knob(2, "Frames from one search of an object to its next.", low=1, high=100)
     min_score: float = knob(0.8, "Registration score that a found pose must reach.", low=0.0, high=1.0)
-    min_in_view: float = knob(0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0)
+    min_in_view: float = knob(
+        0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0
+    )
     min_depth: float = knob(0.15, "A track has no depth when less of the model has any.", low=0.0, high=1.0)
 
 
@@ -129,8 +133,8 @@ class Knob:
         """The range or the choices in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        if self.low is None and self.high is None:
-            return f"any {self.kind.__name__}"
+        if self.low is None or self.high is None:
+            return "true or false" if self.kind is bool else "any"
         return f"{self.low:g} to {self.high:g}"
 
 
@@ -143,9 +147,7 @@ def knobs(config: Any, prefix: str = "") -> Iterator[Knob]:
             yield from knobs(value, f"{prefix}{f.name}.")
         else:
             meta = f.metadata
-            yield Knob(
-                prefix + f.name, hints[f.name], value, meta["text"], meta["low"], meta["high"], meta["choices"]
-            )
+            yield Knob(prefix + f.name, hints[f.name], value, meta["text"], meta["low"], meta["high"], meta["choices"])
 
 
 def check_value(knob_: Knob, value: Any) -> Any:
@@ -160,15 +162,19 @@ def check_value(knob_: Knob, value: Any) -> Any:
     if knob_.kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, knob_.kind) or (knob_.kind is not bool and isinstance(value, bool)):
-        raise ConfigError(f"{knob_.key} = {given!r}: a {knob_.kind.__name__} is needed ({knob_.range_text})")
+        raise ConfigError(f"{knob_.key} = {given!r}: {_article(knob_.kind)} is needed ({knob_.range_text})")
     if knob_.choices and value not in knob_.choices:
         raise ConfigError(f"{knob_.key} = {given!r}: it must be {knob_.range_text}")
-    if knob_.kind in (int, float):
+    if isinstance(value, (int, float)):
         too_low = knob_.low is not None and not value >= knob_.low
         too_high = knob_.high is not None and not value <= knob_.high
         if too_low or too_high:
             raise ConfigError(f"{knob_.key} = {given!r} is out of range: {knob_.range_text}")
     return value
+
+
+def _article(kind: type) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[kind]
 
 
 def _parse(knob_: Knob, text: str) -> Any:
@@ -177,7 +183,7 @@ def _parse(knob_: Knob, text: str) -> Any:
             return {"true": True, "false": False}[text.strip().lower()]
         return knob_.kind(text)
     except (ValueError, KeyError):
-        raise ConfigError(f"{knob_.key} = {text!r}: a {knob_.kind.__name__} is needed ({knob_.range_text})") from None
+        raise ConfigError(f"{knob_.key} = {text!r}: {_article(knob_.kind)} is needed ({knob_.range_text})") from None
 
 
 def with_values(config: T, values: Mapping[str, Any]) -> T:

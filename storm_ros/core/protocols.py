@@ -53,7 +53,7 @@ class MeshBuilder(Protocol):
             mask: (H, W) bool.
 
         Returns:
-            The mesh in the object's frame (origin at the centre of its bounding box) and cam_T_obj (4, 4) in this frame.
+            The mesh in the object's frame (origin at the centre of its bounding box), and cam_T_obj (4, 4) here.
 
         Raises:
             InputError: empty mask or one of another size.

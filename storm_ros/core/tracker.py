@@ -82,9 +82,7 @@ class TrackerState:
     objects: Mapping[str, ObjectState] = field(default_factory=dict)
 
 
-def step(
-    parts: Parts, search: SearchConfig, state: TrackerState, frame: RgbdFrame
-) -> tuple[TrackerState, TrackResult]:
+def step(parts: Parts, search: SearchConfig, state: TrackerState, frame: RgbdFrame) -> tuple[TrackerState, TrackResult]:
     """Process one frame.
 
     Args:
@@ -162,7 +160,9 @@ def checked_mask(frame: RgbdFrame, mask: Mask) -> Mask:
     """
     mask = np.asarray(mask)
     if mask.shape != frame.shape:
-        raise InputError(f"mask has shape {mask.shape} but the image is {frame.shape[1]}x{frame.shape[0]}: make them equal")
+        raise InputError(
+            f"mask has shape {mask.shape} but the image is {frame.shape[1]}x{frame.shape[0]}: make them equal"
+        )
     if mask.dtype != np.bool_ and not (np.issubdtype(mask.dtype, np.integer) and mask.min() >= 0):
         raise InputError(f"mask is of type {mask.dtype}: bool is needed (or integers, non-zero on the object)")
     mask = mask.astype(bool)

@@ -96,7 +96,7 @@ class Camera:
         z = depth_m.astype(np.float32)
         x = (np.arange(w, dtype=np.float32) - np.float32(self.cx)) / np.float32(self.fx)
         y = (np.arange(h, dtype=np.float32) - np.float32(self.cy)) / np.float32(self.fy)
-        return np.stack([x[None, :] * z, y[:, None] * z, z], -1)
+        return np.stack([x[None, :] * z, y[:, None] * z, z], -1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +138,7 @@ class RgbdFrame:
                 f"camera matrix is for {self.camera.width}x{self.camera.height} but the image is {width}x{height}: "
                 "use the camera_info of this very image"
             )
-        clean = depth.astype(np.float32)
-        bad = ~((clean > 0.0) & np.isfinite(clean))
-        if bad.any():
-            clean = np.where(bad, np.float32(0.0), clean)
+        clean = np.where((depth > 0.0) & (depth < np.inf), depth, 0.0).astype(np.float32, copy=False)
         near = clean[::8, ::8]
         near = near[near > 0]
         if near.size and float(np.median(near)) > 100.0:
@@ -210,7 +207,7 @@ class Mesh:
 
     @cached_property
     def diameter(self) -> float:
-        """Largest distance between two vertices in metres (of at most 2000 of them, evenly chosen, and the extremes)."""
+        """Largest distance between two vertices in metres; of a large mesh, of 2000 vertices and the outermost."""
         return _diameter(self.vertices)
 
     @cached_property

@@ -50,7 +50,8 @@ class ColourGradientEncoder:
 
 def _compressed(chroma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Chroma in -128..127 mapped to 0..1 with more room around grey."""
-    return 0.5 + 0.5 * np.sign(chroma) * np.sqrt(np.abs(chroma) / 100.0).clip(0.0, 1.0)
+    bent = 0.5 + 0.5 * np.sign(chroma) * np.sqrt(np.abs(chroma) / 100.0).clip(0.0, 1.0)
+    return bent.astype(np.float32)
 
 
 def _soft_bins(values: npt.NDArray[np.float32], bins: int) -> npt.NDArray[np.float32]:

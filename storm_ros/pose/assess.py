@@ -172,7 +172,9 @@ def _mask(shape: tuple[int, int], window: Camera, camera: Camera, visible: npt.N
     scale_x, scale_y = window.fx / camera.fx, window.fy / camera.fy
     shift_x, shift_y = window.cx - camera.cx * scale_x, window.cy - camera.cy * scale_y
     x0, x1 = np.clip([np.floor(-shift_x / scale_x) - 1, np.ceil((cells - shift_x) / scale_x) + 1], 0, width).astype(int)
-    y0, y1 = np.clip([np.floor(-shift_y / scale_y) - 1, np.ceil((cells - shift_y) / scale_y) + 1], 0, height).astype(int)
+    y0, y1 = np.clip([np.floor(-shift_y / scale_y) - 1, np.ceil((cells - shift_y) / scale_y) + 1], 0, height).astype(
+        int
+    )
     mask = np.zeros(shape, dtype=bool)
     if x1 <= x0 or y1 <= y0:
         return mask

@@ -111,7 +111,12 @@ class GeometricEstimator:
             estimate: its pose; a low score or a missing mask changes nothing.
         """
         unlike = not estimate.colour_error < _KEYFRAME_COLOUR_ERROR
-        if estimate.score < _KEYFRAME_SCORE or unlike or estimate.mask is None or self.config.keyframes <= model.references:
+        if (
+            estimate.score < _KEYFRAME_SCORE
+            or unlike
+            or estimate.mask is None
+            or self.config.keyframes <= model.references
+        ):
             return model
         key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
         nearest = max(float(other.direction @ key.direction) for other in model.keyframes)

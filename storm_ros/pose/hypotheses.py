@@ -57,6 +57,5 @@ def towards(ray: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     sine, cosine = float(np.linalg.norm(axis)), float(r[2])
     if sine < 1e-9:
         return np.eye(3)
-    from storm_ros.core.se3 import so3_exp
 
     return so3_exp(axis / sine * np.arctan2(sine, cosine))

@@ -12,9 +12,11 @@ from storm_ros.render.raycast import texel
 VIEW_FLOATS = 22
 """Floats that describe one view: a row-major pose (16), then fx, fy, cx, cy of a grid, or gain and offset."""
 
-STATS = 16
-IN_VIEW, WITH_DEPTH, INLIERS, IN_FRONT, DEPTH_COST, DEPTH_WEIGHT, COLOURED, COLOUR_COST, COLOUR_WEIGHT, TOTAL = range(10)
+IN_VIEW, WITH_DEPTH, INLIERS, IN_FRONT, DEPTH_COST, DEPTH_WEIGHT = range(6)
+COLOURED, COLOUR_COST, COLOUR_WEIGHT, TOTAL = range(6, 10)
 SUM_I, SUM_R, SUM_II, SUM_RR, SUM_IR, ITERATIONS = range(10, 16)
+STATS = 16
+"""How many sums `gauss_newton` gives for each view; the names before are their places."""
 
 _GAUSS_NEWTON_DAMPING = wp.constant(1.0e-3)
 _STEP_LIMIT_RAD = wp.constant(0.35)
@@ -55,7 +57,9 @@ def sample_surface(
     col = pixel - row * width
     pose = view_pose(views, view)
     origin = wp.vec3(pose[0, 3], pose[1, 3], pose[2, 3])
-    in_camera = wp.vec3((float(col) - views[view, 18]) / views[view, 16], (float(row) - views[view, 19]) / views[view, 17], 1.0)
+    in_camera = wp.vec3(
+        (float(col) - views[view, 18]) / views[view, 16], (float(row) - views[view, 19]) / views[view, 17], 1.0
+    )
     ray = wp.transform_vector(pose, in_camera)
     hit = wp.mesh_query_ray(mesh_id, origin, ray, 1000.0)
     normal = wp.vec3(0.0, 0.0, 0.0)

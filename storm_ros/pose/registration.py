@@ -41,9 +41,7 @@ class _Target:
     pixels: int
 
 
-def register(
-    images: FrameImages, mask: Mask, model: PoseModel, config: PoseConfig, caster: RayCaster
-) -> Registration:
+def register(images: FrameImages, mask: Mask, model: PoseModel, config: PoseConfig, caster: RayCaster) -> Registration:
     """Find the pose from nothing but the frame and the mask.
 
     Viewpoints of an icosphere, each turned in the image plane, are placed so that the visible surface's centroid meets
@@ -154,9 +152,7 @@ def _samples(
     model: PoseModel, poses: npt.NDArray[np.float64], images: FrameImages, cells: int, level: int, caster: RayCaster
 ) -> Samples:
     keyframe = model.keyframes[0] if model.keyframes else None
-    return take_samples(
-        model, poses, images.frame.camera, cells, level, caster, keyframe=keyframe, mesh_colours=True
-    )
+    return take_samples(model, poses, images.frame.camera, cells, level, caster, keyframe=keyframe, mesh_colours=True)
 
 
 def _quality(

@@ -88,7 +88,8 @@ def make_model(reference: Reference, caster: RayCaster, images: list[FrameImages
     )
     reach = np.linalg.norm(mesh.vertices - mesh.center, axis=1).max()
     nothing = tuple(
-        wp.empty((0,) * ndim, dtype=kind, device=caster.device) for kind, ndim in ((wp.vec3, 1), (wp.vec2, 1), (wp.vec3, 2))
+        wp.empty((0,) * ndim, dtype=kind, device=caster.device)
+        for kind, ndim in ((wp.vec3, 1), (wp.vec2, 1), (wp.vec3, 2))
     )
     corners = np.stack(np.meshgrid(*mesh.bounds.T, indexing="ij"), -1).reshape(8, 3)
     return PoseModel(

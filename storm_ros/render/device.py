@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import warp as wp
 
 from storm_ros.core.errors import BackendUnavailableError, ConfigError
@@ -14,8 +19,7 @@ def resolve_device(name: str) -> str:
         BackendUnavailableError: CUDA was asked for and there is none.
         ConfigError: another name.
     """
-    _silence()
-    wp.init()
+    _start_warp()
     cuda = [str(d) for d in wp.get_cuda_devices()]
     if name == "auto":
         return cuda[0] if cuda else "cpu"
@@ -31,9 +35,26 @@ def resolve_device(name: str) -> str:
     raise ConfigError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:N")
 
 
-def _silence() -> None:
-    """Keep Warp's banner and compile notes off the output of programs."""
+def _start_warp() -> None:
+    """Initialise Warp without its banner, its compile notes and its warning where there is no NVIDIA driver."""
     if hasattr(wp.config, "log_level"):
         wp.config.log_level = wp.LOG_ERROR
     else:  # before Warp 1.12
         wp.config.quiet = True
+    with _muted_stderr():
+        wp.init()
+
+
+@contextmanager
+def _muted_stderr() -> Iterator[None]:
+    """Send what native code writes to the standard error output nowhere; Python's own output is flushed first."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -95,12 +95,22 @@ def _template(encoder: Encoder, view: View, diameter_m: float) -> Template:
     )
     sharp = cv2.GaussianBlur(frame.rgb, (0, 0), 0.45 * side_px / target) if side_px > 1.5 * target else frame.rgb
     flags = cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(sharp, to_square, (target, target), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(
+        sharp, to_square, (target, target), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE
+    )
     fine = cv2.warpAffine(
-        mask.astype(np.float32), to_square * [[target / 64, 1, 1], [1, target / 64, 1]], (64, 64), flags=cv2.INTER_LINEAR | flags
+        mask.astype(np.float32),
+        to_square * [[target / 64, 1, 1], [1, target / 64, 1]],
+        (64, 64),
+        flags=cv2.INTER_LINEAR | flags,
     )
     weight = cv2.resize(fine, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    depth = cv2.warpAffine(frame.depth_m, to_square * [[encoder.stride, 1, 1], [1, encoder.stride, 1]], (_GRID, _GRID), flags=cv2.INTER_NEAREST | flags)
+    depth = cv2.warpAffine(
+        frame.depth_m,
+        to_square * [[encoder.stride, 1, 1], [1, encoder.stride, 1]],
+        (_GRID, _GRID),
+        flags=cv2.INTER_NEAREST | flags,
+    )
     under = frame.depth_m[mask & (frame.depth_m > 0)]
     median = float(np.median(under))
     relief = np.where((depth > 0) & (weight > 0.5), depth - median, np.nan).astype(np.float32)

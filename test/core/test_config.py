@@ -54,14 +54,14 @@ def test_every_knob_is_complete_and_its_default_fits() -> None:
         pytest.param("gate.patience", 0, "gate.patience = 0 is out of range: 1 to 100", id="below"),
         pytest.param("gate.tau", math.nan, "gate.tau = nan is out of range", id="nan"),
         pytest.param("gate.tau", "inf", "gate.tau = 'inf' is out of range", id="infinite"),
-        pytest.param("gate.tau", "high", "gate.tau = 'high': a float is needed (-20 to 20)", id="text"),
-        pytest.param("gate.patience", 2.5, "int is needed (1 to 100)", id="not whole"),
-        pytest.param("gate.patience", "2.5", "gate.patience = '2.5': a", id="not whole as text"),
-        pytest.param("gate.patience", True, "gate.patience = True: a", id="bool for int"),
-        pytest.param("gate.tau", True, "gate.tau = True: a float is needed", id="bool for float"),
-        pytest.param("gate.tau", None, "gate.tau = None: a float is needed", id="none"),
+        pytest.param("gate.tau", "high", "gate.tau = 'high': a number is needed (-20 to 20)", id="text"),
+        pytest.param("gate.patience", 2.5, "a whole number is needed (1 to 100)", id="not whole"),
+        pytest.param("gate.patience", "2.5", "gate.patience = '2.5': a whole number", id="not whole as text"),
+        pytest.param("gate.patience", True, "gate.patience = True: a whole number", id="bool for int"),
+        pytest.param("gate.tau", True, "gate.tau = True: a number is needed", id="bool for float"),
+        pytest.param("gate.tau", None, "gate.tau = None: a number is needed", id="none"),
         pytest.param("device.name", "tpu", "device.name = 'tpu': it must be one of auto, cpu, cuda", id="choice"),
-        pytest.param("device.name", 3, "device.name = 3: a str is needed", id="number for choice"),
+        pytest.param("device.name", 3, "device.name = 3: a text is needed", id="number for choice"),
         pytest.param("gate.taU", 0.1, "unknown setting 'gate.taU': did you mean 'gate.tau'?", id="typing error"),
         pytest.param("xyzzy", 0.1, "unknown setting 'xyzzy'; known are device.name, ", id="unknown"),
         pytest.param("gate", 0.1, "unknown setting 'gate'", id="section"),
@@ -101,7 +101,7 @@ def test_switches_are_read(text: str, value: bool) -> None:
 
 @pytest.mark.parametrize("text", ["1", "yes", ""])
 def test_what_is_no_switch_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="a bool is needed"):
+    with pytest.raises(ConfigError, match="true or false is needed"):
         with_values(SwitchConfig(), {"on": text})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from storm_ros.core import motion, se3
 
 A = se3.exp([0.1, 0.2, 0.7, 0.1, 0.0, 0.2])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
+
 from storm_ros.core import se3
 from storm_ros.core.types import Camera, Mesh, RgbdFrame
 from storm_ros.render import RayCaster
@@ -44,7 +45,7 @@ def box() -> Mesh:
 
 @pytest.fixture(scope="session")
 def shoot(raycaster: RayCaster, box: Mesh) -> Callable[..., tuple[RgbdFrame, np.ndarray]]:
-    """shoot(cam_T_obj, noise_m=..., seed=..., hide=...) -> the frame and the box's visible mask."""
+    """A camera: called with cam_T_obj, it gives the frame and the box's visible mask."""
     on_device = raycaster.upload(box)
     wall = Mesh(np.array([[-3, -3, 0], [3, -3, 0], [3, 3, 0], [-3, 3, 0]]), np.array([[0, 1, 2], [0, 2, 3]]))
     wall_on_device = raycaster.upload(wall)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from storm_ros.core import se3
 from storm_ros.core.config import PoseConfig
 from storm_ros.core.errors import InputError, NoDepthError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
+
 from storm_ros.core import se3
 from storm_ros.core.errors import BackendUnavailableError, ConfigError, InputError
 from storm_ros.core.types import Camera, Mesh
@@ -71,7 +72,9 @@ def test_texture_is_looked_up_with_the_origin_at_the_bottom_left(raycaster: RayC
     texture[0, 0], texture[0, 1], texture[1, 0], texture[1, 1] = [255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
     quad = Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]]), uv=uv, texture=texture)
-    turned = se3.transform(np.diag([1.0, -1.0, -1.0]), [0, 0, 2])  # its front, +z, towards the camera; y up in the image
+    turned = se3.transform(
+        np.diag([1.0, -1.0, -1.0]), [0, 0, 2]
+    )  # its front, +z, towards the camera; y up in the image
     rgb = raycaster.render(raycaster.upload(quad), turned, Camera(8, 8, 8.0, 8.0, 3.5, 3.5)).rgb[0]
     assert (rgb[0, 0] == [255, 0, 0]).all()
     assert (rgb[0, -1] == [0, 255, 0]).all()

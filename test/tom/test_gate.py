@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from storm_ros.core.config import GateConfig
 from storm_ros.tom import EnergyGate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from storm_ros.core.types import Camera, PoseEstimate, RgbdFrame
 from storm_ros.tom import InlierVerifier
 

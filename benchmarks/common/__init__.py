@@ -1,0 +1,1 @@
+"""What the benchmarks share: arguments, figures with targets, timing, and runs over recordings."""

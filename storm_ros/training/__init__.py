@@ -1,0 +1,1 @@
+"""Training of the learned parts: scenes from the simulator, shards on disk, the loops."""

@@ -1,0 +1,92 @@
+"""Settings of the training: scenes, batches, optimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storm_ros.core.config import check_value, knob, knobs
+
+HELD_OUT = (
+    "blue_cup,doraemon_bowl,glue_2,large_clamp,orion_pie,plastic_banana,plastic_plum,remote_controller_2,shampoo,"
+    "stapler_1"
+)
+"""Scanned objects that no training scene may hold; the held-out scenes do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneConfig:
+    """What the training scenes hold, and how they are looked at."""
+
+    seed: int = knob(0, "Seed of all scenes.", low=0)
+    scenes: int = knob(64, "Scenes in a shard; they share one stock of objects and rooms.", low=1, high=4096)
+    objects: int = knob(8, "Objects of a scene.", low=2, high=32)
+    shown: int = knob(6, "Objects that its query images show; the others are asked for in vain.", low=1, high=32)
+    queries: int = knob(3, "Query images of a scene.", low=1, high=16)
+    references: int = knob(2, "Reference crops of an object.", low=1, high=16)
+    width: int = knob(256, "Columns of a query image.", low=32, high=1024)
+    height: int = knob(192, "Rows of a query image.", low=32, high=1024)
+    reference_px: int = knob(96, "Side of a reference crop in pixels.", low=32, high=256)
+    close_share: float = knob(0.5, "Share of the query images that are crops around an object.", low=0.0, high=1.0)
+    stock: int = knob(48, "Procedural objects in a shard's stock.", low=4, high=1024)
+    rooms: int = knob(12, "Furnished rooms in a shard's stock.", low=1, high=1024)
+    scans: int = knob(24, "Scanned objects in a shard's stock, recoloured ones included.", low=0, high=1024)
+    household: str = knob("../shared/data/household", "Folder of scanned objects (.glb, metres); may be absent.")
+    held_out: str = knob(HELD_OUT, "Names of scanned objects kept out of the training, by commas.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How the weights are found."""
+
+    seed: int = knob(0, "Seed of the weights, of the order of the data and of its changes.", low=0)
+    steps: int = knob(20000, "Optimisation steps.", low=1)
+    batch: int = knob(4, "Query images a step and process.", low=1, high=1024)
+    pairs: int = knob(6, "References asked for in each query image.", low=1, high=64)
+    absent_share: float = knob(0.25, "Share of the references that the query image does not show.", low=0.0, high=1.0)
+    views: int = knob(2, "Most views of a reference; fewer are drawn at random.", low=1, high=16)
+    learning_rate: float = knob(1e-3, "Peak learning rate of AdamW.", low=1e-7, high=1.0)
+    weight_decay: float = knob(0.01, "Weight decay of AdamW.", low=0.0, high=1.0)
+    warm_up: int = knob(300, "Steps over which the learning rate rises.", low=0)
+    final_share: float = knob(0.02, "Learning rate at the end, of the peak.", low=0.0, high=1.0)
+    clip: float = knob(1.0, "Largest norm of the gradient.", low=1e-6)
+    ema: float = knob(0.998, "Share of the old in the moving average of the weights.", low=0.0, high=0.99999)
+    precision: str = knob("float32", "Arithmetic of the network.", choices=("float32", "bfloat16"))
+    threads: int = knob(0, "Threads on a CPU; 0: as many as there are cores.", low=0, high=256)
+    augment: bool = knob(True, "Change colours, sharpness and depth at random.")
+    focal: float = knob(20.0, "Weight of the focal loss of the mask.", low=0.0)
+    dice: float = knob(1.0, "Weight of the dice loss of the mask.", low=0.0)
+    tversky: float = knob(0.1, "Weight of the Tversky loss of the mask.", low=0.0)
+    coarse: float = knob(0.5, "Weight of the alignment maps' own losses.", low=0.0)
+    presence: float = knob(0.5, "Weight of the presence loss.", low=0.0)
+    iou: float = knob(0.5, "Weight of the loss of the predicted IoU.", low=0.0)
+    checkpoint_s: float = knob(180.0, "Seconds from one checkpoint to the next.", low=1.0)
+    log_every: int = knob(20, "Steps from one line of the log to the next.", low=1)
+
+
+def _checked(config: object) -> None:
+    for item in knobs(config):
+        check_value(item, item.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Size of the encoder."""
+
+    fine: int = knob(48, "Channels at stride 4.", low=4, high=512)
+    middle: int = knob(96, "Channels at stride 8.", low=4, high=1024)
+    coarse: int = knob(160, "Channels at stride 16.", low=4, high=2048)
+    blocks: int = knob(2, "Residual blocks at each stride.", low=1, high=16)
+    depth_dropout: float = knob(0.2, "Share of the training images whose depth is withheld.", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything of one training."""
+
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: str = knob("", "Folders of shards, by commas.")
+    out: str = knob("train_out", "Folder of checkpoints, log and plot.")
+
+    def __post_init__(self) -> None:
+        _checked(self)
