@@ -20,7 +20,7 @@ from storm_ros.core.types import (
     TrackResult,
     TrackStatus,
 )
-from storm_ros.evaluation import overlay
+from storm_ros.io import overlay
 from storm_ros.evaluation.metrics import evenly
 
 STATUSES = tuple(TrackStatus)

@@ -15,7 +15,7 @@ from storm_ros.core.types import Camera, Mesh, ObjectResult, Reference, RgbdFram
 from storm_ros.io.bag_file import BagFile
 from storm_ros.io.converting import write_frame
 from storm_ros.io.messages import header, image_message, make, transform_parts
-from storm_ros.io.overlay import draw_overlay, index_mask
+from storm_ros.io.overlay import draw_result, index_mask
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -101,7 +101,7 @@ class BagWriter:
         masks = {i: r.mask for i, r in result.objects.items() if r.mask is not None}
         if self._include_images:
             write_frame(self._bag, frame, head)
-            overlay = draw_overlay(frame.rgb, masks, self._ids)
+            overlay = draw_result(frame, result)
             self._bag.write("/storm/overlay", image_message(head, overlay, "rgb8"), stamp_ns)
         mask = index_mask(frame.shape, masks, self._ids, several=len(self._ids) > 1)
         self._bag.write("/storm/mask", image_message(head, mask, "mono8"), stamp_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from storm_ros.core import se3
 from storm_ros.core.types import Camera, Pose
-from storm_ros.sim import develop, random_camera, random_sensor, sense_depth
+from storm_ros.sim import develop, kinect, random_camera, random_sensor, realsense, sense_depth
 from storm_ros.training.settings import SceneConfig
 from storm_ros.training.studio import Body, Picture, Rng, Stage, Studio, visible_rect
 
@@ -19,6 +19,8 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 ABSENT = 0
 """In an owner map: no object."""
+
+SENSORS = (kinect(), realsense())
 
 _DEPTH_STEP_M = 0.0005
 
@@ -133,14 +135,12 @@ def _reference_arrays(studio: Studio, config: SceneConfig, rng: Rng, stage: Stag
             out["ref_cam_T_obj"][i, j] = cam_T_obj
             if window is None:
                 continue
-            camera = _native(window, side, side)
+            camera, native = _resized(window, side, side)
             picture = studio.shoot(stage, camera, world_T_cam)
-            rgb, depth = _taken(rng, picture, camera, blur_px=0.0)
             own = picture.owner == i
-            out["ref_rgb"][i, j] = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_LINEAR)
-            out["ref_depth"][i, j] = cv2.resize(depth, (side, side), interpolation=cv2.INTER_NEAREST)
-            out["ref_mask"][i, j] = cv2.resize(own.astype(np.float32), (side, side)) > 0.5
-            out["ref_focal"][i, j] = camera.fx * side / camera.width
+            out["ref_rgb"][i, j], out["ref_depth"][i, j] = _taken(rng, picture, camera, native, blur_px=0.0)
+            out["ref_mask"][i, j] = own
+            out["ref_focal"][i, j] = camera.fx
             out["ref_visible"][i, j] = own.sum() / max(int(picture.whole[i]), 1)
     return out
 
@@ -168,17 +168,14 @@ def _query_arrays(
         if rng.random() < config.close_share:
             points = se3.apply(cam_T_world @ stage.poses[index], stage.bodies[index].hull)
             camera = _window_around(camera, points, rng, 1.6, 4.0, w / h) or camera
-        camera = _native(camera, w, h)
+        camera, native = _resized(camera, w, h)
         picture = studio.shoot(stage, camera, world_T_cam)
         blur = float(rng.uniform(2, 9)) if rng.random() < 0.15 else 0.0
-        rgb, depth = _taken(rng, picture, camera, blur_px=blur)
-        owner = names[picture.owner + 1]
-        out["rgb"][k] = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_LINEAR)
-        out["depth"][k] = cv2.resize(depth, (w, h), interpolation=cv2.INTER_NEAREST)
-        out["owner"][k] = cv2.resize(owner, (w, h), interpolation=cv2.INTER_NEAREST)
-        out["focal"][k] = camera.fx * w / camera.width
+        out["rgb"][k], out["depth"][k] = _taken(rng, picture, camera, native, blur_px=blur)
+        out["owner"][k] = names[picture.owner + 1]
+        out["focal"][k] = camera.fx
         out["visible"][k] = np.bincount(out["owner"][k].ravel(), minlength=n + 1)[1 : n + 1]
-        out["whole"][k, numbers] = picture.whole * (w * h / (camera.width * camera.height))
+        out["whole"][k, numbers] = picture.whole
         for place, number in enumerate(numbers):
             out["cam_T_obj"][k, number] = cam_T_world @ stage.poses[place]
     return out
@@ -204,25 +201,32 @@ def _window_around(
     return camera.window(x, y, width, height, round(width), round(height))
 
 
-def _native(camera: Camera, width: int, height: int) -> Camera:
-    """The camera at no more than (width, height) pixels: what is small is rendered small and enlarged afterwards."""
-    if camera.width <= width:
-        return camera
-    return camera.window(0, 0, camera.width, camera.height, width, height)
+def _resized(camera: Camera, width: int, height: int) -> tuple[Camera, float]:
+    """The camera at (width, height) pixels, and how much of that resolution its image really has, in (0, 1]."""
+    out = camera.window(0, 0, camera.width, camera.height, width, height)
+    return out, min(1.0, camera.width / width)
 
 
 def _taken(
-    rng: Rng, picture: Picture, camera: Camera, blur_px: float
+    rng: Rng, picture: Picture, camera: Camera, native: float, blur_px: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
     """Colour and depth as real cameras deliver them."""
     height, width = picture.depth_m.shape
-    flow = None
+    flow, radiance = None, picture.radiance
+    if native < 0.95:  # enlarged from fewer pixels
+        few = max(4, round(width * native)), max(4, round(height * native))
+        small = cv2.resize(radiance, few, interpolation=cv2.INTER_AREA)
+        radiance = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     if blur_px > 0:
         turn = rng.uniform(0, 2 * np.pi)
         flow = np.tile(np.float32(blur_px) * np.array([np.cos(turn), np.sin(turn)], np.float32), (height, width, 1))
-    rgb = develop(picture.radiance, random_camera(rng), rng, flow)
+    rgb = develop(radiance, random_camera(rng), rng, flow)
     luminance = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    depth = sense_depth(picture.depth_m, random_sensor(rng), rng, cosine=picture.cosine, luminance=luminance**2)
+    # fields of noise are stored by size and radius: the same few radii keep them few
+    base = SENSORS[rng.integers(len(SENSORS))]
+    varied = random_sensor(rng)
+    sensor = replace(varied, correlation_px=base.correlation_px, hole_size_px=base.hole_size_px)
+    depth = sense_depth(picture.depth_m, sensor, rng, cosine=picture.cosine, luminance=luminance**2)
     if rng.random() < 0.4:  # depth that was registered badly
         reach = 3.0 * camera.fx / 560.0
         move = np.array([[1, 0, rng.normal(0, reach / 2)], [0, 1, rng.normal(0, reach / 2)]], np.float32)

@@ -181,10 +181,13 @@ def _procedural(rng: Rng, count: int) -> list[tuple[int, Mesh]]:
 def _recoloured(rng: Rng, scans: Sequence[Mesh], count: int) -> list[tuple[int, Mesh]]:
     """Scanned objects, half of them in other colours and proportions."""
     out = []
+    plain: set[int] = set()
     for _ in range(count if scans else 0):
         index = int(rng.integers(len(scans)))
         mesh = scans[index]
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and index not in plain:
+            plain.add(index)  # once only: two objects that look the same have no answer
+        else:
             mesh = replace(mesh, vertices=mesh.vertices * rng.uniform(0.8, 1.3, 3).astype(np.float32))
             mesh = replace(
                 mesh,

@@ -2,7 +2,7 @@ import numpy as np
 
 from storm_ros.core import se3
 from storm_ros.core.types import TrackStatus
-from storm_ros.evaluation import overlay
+from storm_ros.io import overlay
 
 
 def test_a_result_is_drawn_into_a_copy(step_result, frame_of):

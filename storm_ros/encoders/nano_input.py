@@ -1,0 +1,55 @@
+"""What the nano encoder sees: colour, and of the depth what does not depend on how near the object is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from storm_ros.core.errors import InputError
+
+CHANNELS = 7
+"""Red, green, blue, fine relief, coarse relief, size of a pixel, whether there is depth."""
+
+_FINE_PX = 9
+_COARSE_PX = 33
+_USUAL_PIXEL_M = 0.002
+
+
+def input_planes(
+    rgb: npt.NDArray[np.uint8], depth_m: npt.NDArray[np.floating] | None, focal_px: float
+) -> npt.NDArray[np.float32]:
+    """Stack the encoder's input.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        depth_m: (H, W) metres, 0 where unknown; None where there is none at all.
+        focal_px: focal length in pixels of this very image.
+
+    Returns:
+        (H, W, 7) float32: colours in -1 to 1; surface height over its surroundings in two sizes, relative to the
+        distance between pixels; logarithm of that distance on the surface; 1 where there is depth. Zero without depth.
+
+    Raises:
+        InputError: arrays of another type or shape.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+        raise InputError(f"colour image is {rgb.dtype} {rgb.shape}: (H, W, 3) uint8 in RGB order is needed")
+    out = np.zeros((*rgb.shape[:2], CHANNELS), np.float32)
+    out[..., :3] = (rgb.astype(np.float32) - 127.5) / 127.5
+    if depth_m is None:
+        return out
+    if depth_m.shape != rgb.shape[:2]:
+        raise InputError(f"depth has shape {depth_m.shape} but the image {rgb.shape[:2]}: make them equal")
+    if not focal_px > 0:
+        raise InputError(f"focal length is {focal_px} pixels: it must be positive")
+    depth = np.ascontiguousarray(depth_m, dtype=np.float32)
+    valid = (depth > 0).astype(np.float32)
+    pixel_m = np.where(depth > 0, depth / np.float32(focal_px), np.float32(_USUAL_PIXEL_M))
+    for plane, size in ((3, _FINE_PX), (4, _COARSE_PX)):
+        weight = cv2.blur(valid, (size, size), borderType=cv2.BORDER_REFLECT)
+        mean = cv2.blur(depth, (size, size), borderType=cv2.BORDER_REFLECT) / np.maximum(weight, 1e-3)
+        out[..., plane] = valid * np.tanh((depth - mean) / (np.float32(size) * pixel_m))
+    out[..., 5] = valid * np.log(pixel_m / np.float32(_USUAL_PIXEL_M))
+    out[..., 6] = valid
+    return out
