@@ -354,7 +354,7 @@ def _find(
 ) -> tuple[PoseEstimate, float] | None:
     """The best accepted pose with its energy, or None."""
     view = state.reference.views[0]
-    if state.status is TrackStatus.SEARCHING and view.frame is frame:
+    if state.status is TrackStatus.SEARCHING and _same_image(view.frame, frame):
         with clock.stage("register"):  # the reference frame itself: the pose is known
             estimate = parts.pose.judge(frame, state.model, view.cam_T_obj)
         return estimate, parts.verifier.energy(frame, estimate, state.memory)
@@ -373,6 +373,14 @@ def _find(
         if accepted and _evident_cause(estimate, search) is None and (best is None or energy < best[1]):
             best = estimate, energy
     return best
+
+
+def _same_image(a: RgbdFrame, b: RgbdFrame) -> bool:
+    """Whether two frames are one image, perhaps read twice."""
+    if a is b:
+        return True
+    alike = a.stamp_ns == b.stamp_ns and a.index == b.index and a.shape == b.shape
+    return alike and np.array_equal(a.rgb, b.rgb) and np.array_equal(a.depth_m, b.depth_m)
 
 
 def _result(state: ObjectState, estimate: PoseEstimate, energy: float) -> ObjectResult:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+import warp as wp
 
+from storm_ros.core import se3
 from storm_ros.core.types import Camera, Mask, Pose, PoseEstimate
+from storm_ros.pose import judging, kernels
 from storm_ros.pose.images import FrameImages
-from storm_ros.pose.samples import PoseModel, best_keyframe, take_samples
+from storm_ros.pose.samples import KEYFRAME_DEPTH_TOLERANCE, PoseModel, best_keyframe, take_samples, view_window
 from storm_ros.render import RayCaster
 
 _COLOUR_TOLERANCE = 0.16
-_MIN_COLOURED, _COLOUR_POINTS = 25, 600
+_MIN_COLOURED, _MIN_RAYS = 25, 8
 _UNSEEN_AGREEMENT = 0.5
 _OPEN_SHARE = 0.35
 _TOLERANCE_RADII = 0.25
@@ -44,52 +47,35 @@ def assess(
         covariance: handed on into the result.
     """
     frame = images.frame
-    height, width = frame.shape
-    samples = take_samples(model, cam_T_obj, frame.camera, cells, 0, caster)
-    points, normals, window = samples.points.numpy(), samples.normals.numpy(), samples.windows[0]
-    hit = normals[0].any(1)
-    if window is None or hit.sum() < 8:
+    window = view_window(model, cam_T_obj, frame.camera, cells)
+    if window is None:
         return _nothing(frame.shape, cam_T_obj, covariance, with_mask)
-    rotation = cam_T_obj[:3, :3].astype(np.float32)
-    in_camera = points[0][hit] @ rotation.T + cam_T_obj[:3, 3].astype(np.float32)
-    camera = frame.camera
-    u = camera.fx * in_camera[:, 0] / in_camera[:, 2] + camera.cx
-    v = camera.fy * in_camera[:, 1] / in_camera[:, 2] + camera.cy
-    col, row = np.rint(u).astype(np.intp), np.rint(v).astype(np.intp)
-    inside = (col >= 0) & (row >= 0) & (col < width) & (row < height)
-    in_view = float(inside.mean())
-    if inside.sum() < 8:
+    records = _cast(images, model, cam_T_obj, window, caster, tolerance_m, cells)
+    category = records[:, judging.CATEGORY].astype(np.uint8)
+    count = np.bincount(category, minlength=6)
+    hits = len(category) - count[judging.MISS]
+    inside = hits - count[judging.OUTSIDE]
+    if inside < _MIN_RAYS:
         return _nothing(frame.shape, cam_T_obj, covariance, with_mask)
-    points_in, cam_in = points[0][hit][inside], in_camera[inside]
-    normals_in = normals[0][hit][inside] @ rotation.T
-    col, row = col[inside], row[inside]
-    seen = frame.depth_m[row, col]
-    has_depth = seen > 0
-    tolerance = np.minimum(tolerance_m * np.maximum(cam_in[:, 2] ** 2, 0.35), _TOLERANCE_RADII * model.radius_m)
-    along_ray = seen - cam_in[:, 2]
-    cosine = np.abs((normals_in * cam_in).sum(1)) / np.linalg.norm(cam_in, axis=1)
-    to_plane = along_ray * cosine
-    front = has_depth & (along_ray < -np.maximum(2.5 * tolerance, 0.02))
-    agrees = has_depth & ~front & (np.abs(to_plane) < tolerance) & (np.abs(along_ray) < 4.0 * tolerance)
-    open_to_view = has_depth & ~front
-    inlier_ratio = float(agrees.sum() / max(open_to_view.sum(), 1))
-    residual = float(np.sqrt(np.mean(to_plane[agrees] ** 2))) if agrees.any() else float("inf")
-    colour, likeness = _compare_colours(
-        images, model, cam_T_obj, points_in[~front], normals_in[~front] @ rotation, col[~front], row[~front]
-    )
-    coverage = float(has_depth.mean())
-    occluded = float(front.sum() / max(has_depth.sum(), 1))
-    mask = None
-    if with_mask:
-        grid = np.zeros(cells * cells, dtype=np.uint8)
-        grid[np.flatnonzero(hit)[inside][~front]] = 255
-        mask = _mask(frame.shape, window, frame.camera, grid.reshape(cells, cells))
+    with_depth = inside - count[judging.NO_DEPTH]
+    agreeing = records[category == judging.AGREES]
+    inlier_ratio = len(agreeing) / max(len(agreeing) + count[judging.DIFFERS], 1)
+    residual = float(np.sqrt(np.mean(agreeing[:, judging.TO_PLANE] ** 2))) if len(agreeing) else float("inf")
+    in_view, coverage = float(inside / hits), float(with_depth / inside)
+    occluded = float(count[judging.IN_FRONT] / max(with_depth, 1))
+    colour, likeness = _compare_colours(records)
     unknown = 1.0 if not model.keyframes else _UNSEEN_AGREEMENT
     agreement = unknown if np.isnan(colour) else likeness * float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
     evidence = min(1.0, 2.0 * coverage) * min(1.0, 2.0 * (1.0 - occluded)) * min(1.0, 2.0 * in_view)
     if model.open_surface:  # seen from its side or its back, a lifted surface has next to nothing to compare
-        shown = surface_shown(in_camera[:, 2], window)
+        shown = surface_shown(records[category != judging.MISS, judging.Z], window)
         evidence *= min(1.0, shown / (_OPEN_SHARE * max(model.reference_area, 1e-9)))
+    mask = None
+    if with_mask:
+        visible = (category >= judging.NO_DEPTH) & (category <= judging.DIFFERS)
+        mask = _mask(
+            frame.shape, window, frame.camera, np.where(visible, 255, 0).astype(np.uint8).reshape(cells, cells)
+        )
     return PoseEstimate(
         cam_T_obj=np.array(cam_T_obj, dtype=np.float64),
         score=inlier_ratio * agreement * evidence,
@@ -119,46 +105,66 @@ def surface_shown(depth_m: npt.NDArray[np.floating], window: Camera) -> float:
     return float((depth_m**2).sum()) / (window.fx * window.fy)
 
 
-def _compare_colours(
+def _cast(
     images: FrameImages,
     model: PoseModel,
     pose: Pose,
-    points: npt.NDArray[np.float32],
-    normals: npt.NDArray[np.float32],
-    col: npt.NDArray[np.intp],
-    row: npt.NDArray[np.intp],
-) -> tuple[float, float]:
-    """Compare the colours of surface points with a keyframe's.
+    window: Camera,
+    caster: RayCaster,
+    tolerance_m: float,
+    cells: int,
+) -> npt.NDArray[np.float32]:
+    """One record per ray of the window's grid."""
+    views = np.zeros((1, kernels.VIEW_FLOATS), dtype=np.float32)
+    views[0, :16] = se3.inverse(pose).ravel()
+    views[0, 16:20] = window.fx, window.fy, window.cx, window.cy
+    records = wp.zeros((cells * cells, judging.RECORD), dtype=wp.float32, device=caster.device)
+    key = best_keyframe(model, pose)
+    shown = images if key is None else key.images
+    matrix = wp.mat44(pose.astype(np.float32))
+    wp.launch(
+        judging.judge_rays,
+        dim=cells * cells,
+        inputs=[
+            wp.uint64(model.mesh.id),
+            caster.array(views, wp.float32),
+            cells,
+            int(model.open_surface),
+            matrix,
+            images.k,
+            images.depth,
+            images.rgb,
+            tolerance_m,
+            _TOLERANCE_RADII * model.radius_m,
+            0 if key is None else 1,
+            matrix if key is None else key.matrix,
+            shown.k,
+            shown.depth,
+            images.grey[0] if key is None else key.mask,
+            shown.rgb,
+            KEYFRAME_DEPTH_TOLERANCE,
+        ],
+        outputs=[records],
+        device=caster.device,
+    )
+    return records.numpy()
+
+
+def _compare_colours(records: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Compare the colours of the rays' hits with the keyframe's.
 
     Returns:
         Median difference after one common gain (NaN when too few points are known), and how alike the patterns are, in
         [0, 1]: their correlation, as far as the keyframe has a pattern.
     """
-    key = best_keyframe(model, pose)
-    if key is None:
+    known = (records[:, 3] >= 0.0) & (records[:, judging.CATEGORY] >= judging.NO_DEPTH)
+    was, now = records[known, judging.WAS], records[known, judging.NOW]
+    if len(was) < _MIN_COLOURED:
         return float("nan"), 1.0
-    if len(points) > _COLOUR_POINTS:
-        few = np.linspace(0, len(points) - 1, _COLOUR_POINTS).astype(np.intp)
-        points, normals, col, row = points[few], normals[few], col[few], row[few]
-    frame = key.images.frame
-    rotation = key.cam_T_obj[:3, :3].astype(np.float32)
-    p = points @ rotation.T + key.cam_T_obj[:3, 3].astype(np.float32)
-    facing = ((normals @ rotation.T) * p).sum(1) < -0.2 * np.linalg.norm(p, axis=1)
-    z = np.maximum(p[:, 2], 1e-6)
-    x = np.rint(frame.camera.fx * p[:, 0] / z + frame.camera.cx).astype(np.intp)
-    y = np.rint(frame.camera.fy * p[:, 1] / z + frame.camera.cy).astype(np.intp)
-    known = facing & (p[:, 2] > 0.01) & (x >= 0) & (y >= 0) & (x < frame.camera.width) & (y < frame.camera.height)
-    x, y = x[known], y[known]
-    depth = frame.depth_m[y, x]
-    shown = (key.host_mask[y, x]) & ((depth == 0) | (np.abs(depth - z[known]) < 0.03 * z[known]))
-    if shown.sum() < _MIN_COLOURED:
-        return float("nan"), 1.0
-    was = frame.rgb[y[shown], x[shown]].astype(np.float32) / 255.0
-    now = images.frame.rgb[row[known][shown], col[known][shown]].astype(np.float32) / 255.0
     gain = np.clip((np.median(now.mean(1)) + 0.02) / (np.median(was.mean(1)) + 0.02), 0.7, 1.4)
     error = float(np.median(np.abs(now - gain * was).mean(1)))
-    was -= was.mean(0)
-    now -= now.mean(0)
+    was = was - was.mean(0)
+    now = now - now.mean(0)
     spread = float(np.sqrt((was**2).mean()))
     correlation = float((was * now).sum() / max(np.sqrt((was**2).sum() * (now**2).sum()), 1e-9))
     patterned = float(np.clip((spread - _PLAIN_SPREAD) / (_RICH_SPREAD - _PLAIN_SPREAD), 0.0, 1.0))

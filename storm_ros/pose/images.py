@@ -25,12 +25,14 @@ class FrameImages:
         frame: what they were made of.
         k: fx, fy, cx, cy of the full image.
         depth: (H, W) float32 device array.
+        rgb: (H, W, 3) uint8 device array.
         grey: device arrays (H, W), (H/2, W/2), (H/4, W/4) uint8, blurred a little more at each level.
     """
 
     frame: RgbdFrame
     k: Any
     depth: Any
+    rgb: Any
     grey: tuple[Any, ...]
 
 
@@ -41,7 +43,6 @@ class Keyframe:
     Attributes:
         images: of that view.
         mask: (H, W) uint8 device array, non-zero on the object.
-        host_mask: (H, W) bool, the same on the host.
         matrix: the pose as the kernels take it.
         cam_T_obj: (4, 4) pose of the object there.
         direction: (3,) unit vector from the object to the camera, in the object's frame.
@@ -50,7 +51,6 @@ class Keyframe:
 
     images: FrameImages
     mask: Any
-    host_mask: Mask
     matrix: Any
     cam_T_obj: Pose
     direction: npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ class Keyframe:
 
 
 def upload_frame(frame: RgbdFrame, device: str) -> FrameImages:
-    """Put a frame on the device; on a CPU its depth is shared, not copied."""
+    """Put a frame on the device; on a CPU its images are shared, not copied."""
     grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
     pyramid = [cv2.GaussianBlur(grey, (3, 3), 0.8)]
     for _ in range(LEVELS - 1):
@@ -67,6 +67,7 @@ def upload_frame(frame: RgbdFrame, device: str) -> FrameImages:
         frame,
         camera_vector(frame.camera),
         _share(frame.depth_m, wp.float32, device),
+        _share(frame.rgb, wp.uint8, device),
         tuple(_share(level, wp.uint8, device) for level in pyramid),
     )
 
@@ -77,7 +78,6 @@ def make_keyframe(images: FrameImages, mask: Mask, cam_T_obj: Pose, device: str)
     return Keyframe(
         images,
         _share(np.ascontiguousarray(mask, dtype=np.uint8), wp.uint8, device),
-        np.asarray(mask, dtype=bool),
         wp.mat44(np.asarray(cam_T_obj, dtype=np.float32)),
         np.array(cam_T_obj, dtype=np.float64),
         to_camera / max(float(np.linalg.norm(to_camera)), 1e-9),

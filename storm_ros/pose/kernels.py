@@ -116,6 +116,36 @@ def bilinear_gradient(image: wp.array2d(dtype=wp.uint8), x: float, y: float):
     return wp.vec3(top + (bottom - top) * ay, dx, bottom - top) / 255.0
 
 
+@wp.func
+def keyframe_pixel(
+    point: wp.vec3,
+    normal: wp.vec3,
+    key_T_obj: wp.mat44,
+    k: wp.vec4,
+    depth: wp.array2d(dtype=float),
+    mask: wp.array2d(dtype=wp.uint8),
+    tolerance: float,
+):
+    """Where a keyframe shows a surface point, in pixels; (-1, -1) where it does not."""
+    nowhere = wp.vec2(-1.0, -1.0)
+    p = wp.transform_point(key_T_obj, point)
+    n = wp.transform_vector(key_T_obj, normal)
+    if p[2] <= 0.01 or wp.dot(n, p) > -0.2 * wp.length(p):
+        return nowhere
+    u = k[0] * p[0] / p[2] + k[2]
+    v = k[1] * p[1] / p[2] + k[3]
+    col = int(wp.floor(u + 0.5))
+    row = int(wp.floor(v + 0.5))
+    if col < 0 or row < 0 or col >= depth.shape[1] or row >= depth.shape[0]:
+        return nowhere
+    if mask[row, col] == wp.uint8(0):
+        return nowhere
+    seen = depth[row, col]
+    if seen > 0.0 and wp.abs(seen - p[2]) > tolerance * p[2]:
+        return nowhere
+    return wp.vec2(wp.max(u, 0.0), wp.max(v, 0.0))
+
+
 @wp.kernel
 def look_up_reference(
     points: wp.array2d(dtype=wp.vec3),
@@ -134,23 +164,11 @@ def look_up_reference(
     normal = normals[view, index]
     if wp.length_sq(normal) == 0.0:
         return
-    p = wp.transform_point(key_T_obj, points[view, index])
-    n = wp.transform_vector(key_T_obj, normal)
-    if p[2] <= 0.01 or wp.dot(n, p) > -0.2 * wp.length(p):
+    place = keyframe_pixel(points[view, index], normal, key_T_obj, k, depth, mask, tolerance)
+    if place[0] < 0.0:
         return
-    u = k[0] * p[0] / p[2] + k[2]
-    v = k[1] * p[1] / p[2] + k[3]
-    col = int(wp.floor(u + 0.5))
-    row = int(wp.floor(v + 0.5))
-    if col < 0 or row < 0 or col >= depth.shape[1] or row >= depth.shape[0]:
-        return
-    if mask[row, col] == wp.uint8(0):
-        return
-    seen = depth[row, col]
-    if seen > 0.0 and wp.abs(seen - p[2]) > tolerance * p[2]:
-        return
-    x = (u + 0.5) * scale - 0.5
-    y = (v + 0.5) * scale - 0.5
+    x = (place[0] + 0.5) * scale - 0.5
+    y = (place[1] + 0.5) * scale - 0.5
     if x < 0.0 or y < 0.0 or x >= float(image.shape[1] - 1) or y >= float(image.shape[0] - 1):
         return
     intensity[view, index] = bilinear(image, x, y)

@@ -16,7 +16,7 @@ from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe
 from storm_ros.render import DeviceMesh, RayCaster
 
 MIN_DISTANCE_M = 0.05
-_KEYFRAME_DEPTH_TOLERANCE = 0.03
+KEYFRAME_DEPTH_TOLERANCE = 0.03
 _REFERENCE_BONUS = 0.15
 
 
@@ -200,7 +200,7 @@ def _paint(key: Keyframe, points: Any, normals: Any, reference: Any, level: int,
             key.images.depth,
             key.mask,
             key.images.grey[level],
-            _KEYFRAME_DEPTH_TOLERANCE,
+            KEYFRAME_DEPTH_TOLERANCE,
         ],
         outputs=[reference],
         device=device,
