@@ -5,6 +5,8 @@ import warp as wp
 
 from storm_ros.pose.kernels import keyframe_pixel, view_pose
 
+wp.set_module_options({"enable_backward": False})  # no gradients are taken: half the compile time
+
 MISS, OUTSIDE, NO_DEPTH, AGREES, DIFFERS, IN_FRONT = range(6)
 """What a ray says: it misses the model, leaves the image, meets no depth, or depth that agrees, differs or hides."""
 
