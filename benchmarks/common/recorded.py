@@ -87,9 +87,7 @@ def desk(args: argparse.Namespace, outcome: Outcome) -> None:
             tracker = new_tracker(args)
             reference = tracker.set_reference(frames[0], seen(recording, first, obj_id))
             run = follow(tracker, frames)
-            judgement = judged(
-                run, truth_of(recording), obj_id, first, cam_T_obj_ref=reference.views[0].cam_T_obj
-            )
+            judgement = judged(run, truth_of(recording), obj_id, first, cam_T_obj_ref=reference.views[0].cam_T_obj)
             lost = run.losses("object")
             rows.append(summary(judgement, object=name, frames=len(frames)) | {"losses": len(lost)})
             target = 5.0 if obj_id == 1 else None

@@ -89,9 +89,7 @@ def judged(
         cam_T_obj_ref: pose at the reference frame, by which a frame of our own is aligned to the truth's; None where
             the poses are those of the truth's own mesh.
     """
-    target = JudgedObject(
-        object_id, gt_id, reference_frame, aligned=cam_T_obj_ref is None, cam_T_obj_ref=cam_T_obj_ref
-    )
+    target = JudgedObject(object_id, gt_id, reference_frame, aligned=cam_T_obj_ref is None, cam_T_obj_ref=cam_T_obj_ref)
     return judge(target, zip(run.numbers, run.poses[object_id], strict=True), truth)
 
 

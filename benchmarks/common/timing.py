@@ -18,13 +18,13 @@ class Timing:
     """Times of one kind of work.
 
     Attributes:
-        ms: of every piece of work, milliseconds.
-        busy: CPU time spent per wall time: how many threads were at work.
-        baseline_ms: of the fixed workload, next to it.
+        ms: wall time of every piece of work, milliseconds.
+        cpu_ms: CPU time of each, over all threads.
+        baseline_ms: CPU time of the fixed workload, next to it.
     """
 
     ms: tuple[float, ...]
-    busy: float
+    cpu_ms: tuple[float, ...]
     baseline_ms: float
 
     @property
@@ -38,41 +38,50 @@ class Timing:
         return float(np.percentile(self.ms, 95))
 
     @property
+    def cpu_p50(self) -> float:
+        """Median CPU time in milliseconds; what other processes take away is not in it."""
+        return float(np.percentile(self.cpu_ms, 50))
+
+    @property
     def mean(self) -> float:
         """Mean in milliseconds."""
         return float(np.mean(self.ms))
 
 
-def best_of(repeats: int, work: Callable[[], Sequence[float]]) -> Timing:
+def best_of(repeats: int, work: Callable[[], Sequence[tuple[float, float]]]) -> Timing:
     """Repeat a series of timed pieces of work, and take the series with the lowest median.
 
     Other processes can only slow it down, so that the quickest series is nearest to what the machine can do.
 
     Args:
         repeats: how often.
-        work: returns the milliseconds of each piece.
+        work: returns the wall and CPU milliseconds of each piece (see `timed`).
     """
     series: list[Timing] = []
     for _ in range(repeats):
         before = baseline_ms()
-        wall, cpu = time.perf_counter(), time.process_time()
-        ms = tuple(work())
-        busy = (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)
-        series.append(Timing(ms, busy, min(before, baseline_ms())))
+        wall, cpu = zip(*work(), strict=True)
+        series.append(Timing(wall, cpu, min(before, baseline_ms())))
     return min(series, key=lambda timing: timing.p50)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Milliseconds that a piece of work takes."""
-    start = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU milliseconds that a piece of work takes."""
+    began = clocks()
     work()
-    return (time.perf_counter() - start) * 1e3
+    ended = clocks()
+    return ended[0] - began[0], ended[1] - began[1]
+
+
+def clocks() -> tuple[float, float]:
+    """Wall time, and CPU time of all threads of this process, in milliseconds."""
+    return time.perf_counter() * 1e3, time.process_time() * 1e3
 
 
 def baseline_ms(repeats: int = 9) -> float:
-    """Milliseconds of a fixed workload on one thread: a blur and gradients of an image, distances and a sort.
+    """CPU milliseconds of a fixed workload on one thread: a blur and gradients of an image, distances and a sort.
 
-    Figures divided by it can be compared between machines, roughly.
+    CPU times divided by it can be compared between machines, roughly.
     """
     rng = np.random.default_rng(0)
     image = rng.random((480, 640), dtype=np.float32)
@@ -80,7 +89,7 @@ def baseline_ms(repeats: int = 9) -> float:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        return min(timed(lambda: _workload(image, points)) for _ in range(repeats))
+        return min(timed(lambda: _workload(image, points))[1] for _ in range(repeats))
     finally:
         cv2.setNumThreads(threads)
 

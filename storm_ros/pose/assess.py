@@ -10,7 +10,7 @@ import warp as wp
 from storm_ros.core import se3
 from storm_ros.core.types import Camera, Mask, Pose, PoseEstimate
 from storm_ros.pose import judging, kernels
-from storm_ros.pose.images import FrameImages
+from storm_ros.pose.images import FrameImages, patterned
 from storm_ros.pose.samples import KEYFRAME_DEPTH_TOLERANCE, PoseModel, best_keyframe, take_samples, view_window
 from storm_ros.render import RayCaster
 
@@ -19,7 +19,6 @@ _MIN_COLOURED, _MIN_RAYS = 25, 8
 _UNSEEN_AGREEMENT = 0.5
 _OPEN_SHARE = 0.35
 _TOLERANCE_RADII = 0.25
-_PLAIN_SPREAD, _RICH_SPREAD = 0.05, 0.12
 _ALIKE_CORRELATION = 0.55
 
 
@@ -63,9 +62,9 @@ def assess(
     residual = float(np.sqrt(np.mean(agreeing[:, judging.TO_PLANE] ** 2))) if len(agreeing) else float("inf")
     in_view, coverage = float(inside / hits), float(with_depth / inside)
     occluded = float(count[judging.IN_FRONT] / max(with_depth, 1))
-    colour, likeness = _compare_colours(records)
+    colour, alike = _compare_colours(records)
     unknown = 1.0 if not model.keyframes else _UNSEEN_AGREEMENT
-    agreement = unknown if np.isnan(colour) else likeness * float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
+    agreement = unknown if np.isnan(colour) else alike * float(np.exp(-((colour / _COLOUR_TOLERANCE) ** 2)))
     evidence = min(1.0, 2.0 * coverage) * min(1.0, 2.0 * (1.0 - occluded)) * min(1.0, 2.0 * in_view)
     if model.open_surface:  # seen from its side or its back, a lifted surface has next to nothing to compare
         shown = surface_shown(records[category != judging.MISS, judging.Z], window)
@@ -163,12 +162,16 @@ def _compare_colours(records: npt.NDArray[np.float32]) -> tuple[float, float]:
         return float("nan"), 1.0
     gain = np.clip((np.median(now.mean(1)) + 0.02) / (np.median(was.mean(1)) + 0.02), 0.7, 1.4)
     error = float(np.median(np.abs(now - gain * was).mean(1)))
+    pattern = patterned(was)
     was = was - was.mean(0)
     now = now - now.mean(0)
-    spread = float(np.sqrt((was**2).mean()))
     correlation = float((was * now).sum() / max(np.sqrt((was**2).sum() * (now**2).sum()), 1e-9))
-    patterned = float(np.clip((spread - _PLAIN_SPREAD) / (_RICH_SPREAD - _PLAIN_SPREAD), 0.0, 1.0))
-    return error, 1.0 - patterned * (1.0 - float(np.clip(correlation / _ALIKE_CORRELATION, 0.0, 1.0)))
+    return error, likeness(correlation, pattern)
+
+
+def likeness(correlation: float, pattern: float) -> float:
+    """How alike two views are, in [0, 1], from the correlation of their colours, as far as there is a pattern."""
+    return 1.0 - pattern * (1.0 - float(np.clip(correlation / _ALIKE_CORRELATION, 0.0, 1.0)))
 
 
 def _mask(shape: tuple[int, int], window: Camera, camera: Camera, visible: npt.NDArray[np.uint8]) -> Mask:

@@ -15,7 +15,7 @@ from storm_ros.core.types import Mask, Pose, PoseEstimate, Reference, Registrati
 from storm_ros.pose import registration
 from storm_ros.pose.assess import assess, shown_area
 from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame
-from storm_ros.pose.samples import PoseModel, Samples, make_model
+from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model
 from storm_ros.pose.solver import Fit, Terms, fit
 from storm_ros.pose.view_cache import ViewCache, view_samples
 from storm_ros.render import DeviceMesh, RayCaster
@@ -23,6 +23,7 @@ from storm_ros.render import DeviceMesh, RayCaster
 _SEARCH_BELOW = 0.45
 _REACH_RADII, _REACH_RAD = 3.0, np.deg2rad(45.0)
 _FINE_QUALITY = 0.65
+_PLAIN_COLOUR_SHARE = 0.08
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
 _KEYFRAME_SCORE, _KEYFRAME_COLOUR_ERROR = 0.75, 0.08
 
@@ -135,9 +136,13 @@ class GeometricEstimator:
             self._uploaded[frame] = images
         return images
 
-    def _terms(self, step: _Level) -> Terms:
+    def _terms(self, model: PoseModel, pose: Pose, step: _Level) -> Terms:
+        """What counts at a level; on a plain object the colours that vary are shading, which moves with the light."""
         c = self.config
-        return Terms(step.level, c.depth_sigma_m, step.gate_m, c.colour_sigma * step.colour_factor, c.colour_weight)
+        key = best_keyframe(model, pose)
+        pattern = 0.0 if key is None else key.pattern
+        weight = c.colour_weight * (_PLAIN_COLOUR_SHARE + (1.0 - _PLAIN_COLOUR_SHARE) * pattern)
+        return Terms(step.level, c.depth_sigma_m, step.gate_m, c.colour_sigma * step.colour_factor, weight)
 
     def _cells(self, share: float) -> int:
         return max(12, int(np.sqrt(self.config.samples * share / 0.6)))
@@ -153,7 +158,9 @@ class GeometricEstimator:
         if samples is None:
             return guesses[0]
         sets = np.zeros(len(guesses), np.int64)
-        quality = fit(images, samples, guesses, self._terms(step), 0, self.caster, set_of_view=sets).quality()
+        quality = fit(
+            images, samples, guesses, self._terms(model, guesses[0], step), 0, self.caster, set_of_view=sets
+        ).quality()
         return guesses[int(np.argmax(quality))]
 
     def _descend(self, images: FrameImages, model: PoseModel, start: Pose) -> PoseEstimate:
@@ -180,7 +187,8 @@ class GeometricEstimator:
             samples = self._view(model, pose[0], step)
             if samples is None:
                 return last
-            last = fit(images, samples, pose, self._terms(step), self.config.iterations, self.caster, light=light)
+            terms = self._terms(model, pose[0], step)
+            last = fit(images, samples, pose, terms, self.config.iterations, self.caster, light=light)
             pose, light = last.poses, last.light
         return last
 
@@ -203,7 +211,9 @@ class GeometricEstimator:
         poses = np.repeat(guess[None], len(shifts), 0)
         poses[:, :3, 3] += shifts
         sets = np.zeros(len(poses), np.int64)
-        quality = fit(images, samples, poses, self._terms(step), 0, self.caster, set_of_view=sets).quality()
+        quality = fit(
+            images, samples, poses, self._terms(model, guess, step), 0, self.caster, set_of_view=sets
+        ).quality()
         chosen: list[Pose] = []
         for i in np.argsort(-quality):
             if all(np.linalg.norm(poses[i, :3, 3] - c[:3, 3]) > 0.5 * model.radius_m for c in chosen):

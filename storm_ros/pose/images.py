@@ -14,6 +14,7 @@ import warp as wp
 from storm_ros.core.types import Camera, Mask, Pose, RgbdFrame
 
 LEVELS = 3
+_PLAIN_SPREAD, _RICH_SPREAD = 0.05, 0.12
 _serials = itertools.count()
 
 
@@ -46,6 +47,7 @@ class Keyframe:
         matrix: the pose as the kernels take it.
         cam_T_obj: (4, 4) pose of the object there.
         direction: (3,) unit vector from the object to the camera, in the object's frame.
+        pattern: in [0, 1], how much the object's colours vary there; on a plain object what varies is the shading.
         serial: different for every keyframe of the program.
     """
 
@@ -54,6 +56,7 @@ class Keyframe:
     matrix: Any
     cam_T_obj: Pose
     direction: npt.NDArray[np.float64]
+    pattern: float
     serial: int
 
 
@@ -81,8 +84,17 @@ def make_keyframe(images: FrameImages, mask: Mask, cam_T_obj: Pose, device: str)
         wp.mat44(np.asarray(cam_T_obj, dtype=np.float32)),
         np.array(cam_T_obj, dtype=np.float64),
         to_camera / max(float(np.linalg.norm(to_camera)), 1e-9),
+        patterned(images.frame.rgb[mask] / np.float32(255.0)),
         next(_serials),
     )
+
+
+def patterned(colours: npt.NDArray[np.floating]) -> float:
+    """How much colours (n, 3) in [0, 1] vary: 0 for plain surfaces, 1 for printed ones."""
+    if not len(colours):
+        return 0.0
+    spread = float(np.sqrt(((colours - colours.mean(0)) ** 2).mean()))
+    return float(np.clip((spread - _PLAIN_SPREAD) / (_RICH_SPREAD - _PLAIN_SPREAD), 0.0, 1.0))
 
 
 def camera_vector(camera: Camera) -> Any:

@@ -73,7 +73,8 @@ def register(images: FrameImages, mask: Mask, model: PoseModel, config: PoseConf
         poses, light = refined.poses, refined.light
     terms = Terms(1, config.depth_sigma_m, 0.012, 2.0 * config.colour_sigma, _colour_weight(model, config))
     samples = _samples(model, poses, images, _FINE_CELLS, 1, caster)
-    quality = _quality(target, samples, fit(target.images, samples, poses, terms, 0, caster, light=light))
+    fitted = fit(target.images, samples, poses, terms, 0, caster, light=light)
+    quality = _quality(target, samples, fitted)
     judged = [
         (float(quality[i]), assess(images, model, poses[i], caster, tolerance_m=config.agreement_m))
         for i in _distinct(poses, quality, 3)
