@@ -17,8 +17,8 @@ def add_parser(commands: Any) -> None:
         help="write a recording as a ROS 2 bag",
         description="Write a recording's colour, depth and camera_info as a ROS 2 bag.",
     )
-    parser.add_argument("input", metavar="INPUT", help="any recording that `storm track` reads")
-    parser.add_argument("output", metavar="OUT", help="an .mcap or .db3 file, or a folder")
+    parser.add_argument("input", metavar="INPUT", type=options.place, help="any recording that `storm track` reads")
+    parser.add_argument("output", metavar="OUT", type=options.place, help="an .mcap or .db3 file, or a folder")
     parser.add_argument("--from", metavar="N", type=int, dest="first", help="lowest frame number to write")
     parser.add_argument("--to", metavar="N", type=int, dest="last", help="highest frame number to write")
     parser.add_argument("--quiet", action="store_true", help="show neither progress nor summary")

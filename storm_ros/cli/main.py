@@ -8,15 +8,16 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from storm_ros import __version__
-from storm_ros.cli import config_command, convert, demo, doctor, track
+from storm_ros.cli import config_command, convert, demo, doctor, evaluate, track, train, weights_command
 from storm_ros.cli.errors import UsageError
 from storm_ros.core.errors import ConfigError, StormError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
-COMMANDS = (demo, track, convert, doctor, config_command)
+COMMANDS = (demo, track, convert, doctor, train, evaluate, weights_command, config_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,9 +59,16 @@ def _complain(error: object, code: int) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as all other errors do, instead of repeating the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="storm",
         description="Point at an object in one RGB-D image; get its pose in every frame, and told when it is lost.",
         epilog="Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.",

@@ -12,6 +12,17 @@ from storm_ros.core.config import StormConfig, from_assignments, load_yaml, with
 TOPIC_KINDS = ("image", "depth", "info")
 
 
+def place(text: str) -> str:
+    """A path that is not empty, which would mean the current folder: often a shell variable that is not set.
+
+    Raises:
+        argparse.ArgumentTypeError: it is.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty: name a file or a folder")
+    return text
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add --config, --set and --device."""
     group = parser.add_argument_group("settings (`storm config` lists them all)")
@@ -25,9 +36,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def add_outputs(parser: argparse.ArgumentParser) -> None:
     """Add the options of what is written and shown."""
     group = parser.add_argument_group("output")
-    group.add_argument("--bag-out", metavar="FILE", help="also write a recording of the node's topics (.mcap)")
     group.add_argument(
-        "--save-reference", metavar="DIR", help="save what was learned from the reference for later runs"
+        "--bag-out", metavar="FILE", type=place, help="also write a recording of the node's topics (.mcap)"
+    )
+    group.add_argument(
+        "--save-reference", metavar="DIR", type=place, help="save what was learned from the reference for later runs"
     )
     group.add_argument("--no-html", action="store_true", help="write no report.html")
     group.add_argument("--quiet", action="store_true", help="show neither progress nor summary")

@@ -57,6 +57,25 @@ class Outputs:
         for folder in (self.folder, *(p.parent for p in (self.bag, self.reference) if p is not None)):
             _make_writable(folder)
 
+    def check(self, object_ids: Sequence[str]) -> None:
+        """Prove before a run that nothing else lies where the bag and the references are to go.
+
+        Args:
+            object_ids: of the objects whose references are to be saved.
+
+        Raises:
+            OutputError: something does.
+        """
+        if self.bag is not None:
+            from storm_ros.io.bag_file import check_place
+
+            check_place(self.bag)
+        if self.reference is not None:
+            from storm_ros.io.reference import check_place
+
+            for object_id in object_ids:
+                check_place(self.reference / object_id if len(object_ids) > 1 else self.reference)
+
     def clear(self) -> None:
         """Remove the results of an earlier run, so that they are not taken for those of this one.
 
@@ -88,7 +107,8 @@ def _make_writable(folder: Path) -> None:
         with tempfile.NamedTemporaryFile(prefix=".storm-", dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or error
+        taken = folder.exists() and not folder.is_dir()
+        reason = "there is a file of that name" if taken else error.strerror or error
         raise OutputError(f"output folder {folder} is not writable: {reason}; choose another one") from None
 
 

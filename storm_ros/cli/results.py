@@ -10,7 +10,7 @@ import numpy as np
 from storm_ros.cli.outputs import Outputs
 from storm_ros.cli.run import Run, mesh_names
 from storm_ros.core.config import StormConfig, knobs
-from storm_ros.core.errors import InputError
+from storm_ros.core.errors import InputError, RecordingError
 from storm_ros.core.types import Mesh
 from storm_ros.evaluation.accuracy import JudgedObject, Judgement, judge
 from storm_ros.evaluation.html import number, percent, render_html
@@ -84,21 +84,28 @@ def judged(state: Run, recording: Recording) -> tuple[list[Judgement], list[str]
     complaints: list[str] = []
     for target in state.targets:
         rows = state.recorder.objects.get(target.object_id)
-        if target.number is None or rows is None:
+        if rows is None:
+            continue
+        if target.number is None:
+            complaints.append(
+                f"{target.object_id}: its frame is that of a saved reference, so it has no accuracy figures"
+            )
             continue
         if target.gt_id is None:
             complaints.append(f"{target.object_id}: fits no object of the ground truth, so it has no accuracy figures")
             continue
         reference = state.references[target.object_id]
-        true_mesh = truth.mesh(target.gt_id)
-        aligned = target.mesh is not None and true_mesh is not None and same_frame(reference.mesh, true_mesh)
-        judged_object = JudgedObject(
-            target.object_id, target.gt_id, target.number, aligned, reference.views[0].cam_T_obj
-        )
         try:
+            true_mesh = truth.mesh(target.gt_id)
+            aligned = target.mesh is not None and true_mesh is not None and same_frame(reference.mesh, true_mesh)
+            judged_object = JudgedObject(
+                target.object_id, target.gt_id, target.number, aligned, reference.views[0].cam_T_obj
+            )
             judgements.append(judge(judged_object, rows.poses(), truth))
         except InputError as error:
             complaints.append(str(error))
+        except RecordingError as error:  # a damaged truth must not cost the run's results
+            complaints.append(f"{target.object_id} has no accuracy figures: {error}")
     return judgements, complaints
 
 

@@ -103,7 +103,10 @@ def run(
     try:
         with StopRequest() as stop, outputs.poses() as poses, contextlib.ExitStack() as stack:
             progress = stack.enter_context(RunProgress(len(plan.numbers), quiet=quiet))
-            _loop(state, tracker, recording, _Sinks(poses, progress, outputs, stack), stop, reverse)
+            try:
+                _loop(state, tracker, recording, _Sinks(poses, progress, outputs, stack), stop, reverse)
+            finally:
+                stop.finish()  # the bag is completed below
             state.interrupted = stop.requested and state.recorder.frames < _readable(state)
     except KeyboardInterrupt:
         state.interrupted = True

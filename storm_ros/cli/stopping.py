@@ -1,4 +1,7 @@
-"""Ctrl-C ends a run after the frame at hand, so that nothing is left half written; a second one ends it at once."""
+"""Ctrl-C ends a run after the frame at hand, so that nothing is left half written; a second one ends it at once.
+
+Once the results are being completed, a few more are let pass: an impatient second press must not cost what was written.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WHILE_FINISHING = 3
 
 
 class StopRequest:
     """While entered, the first SIGINT or SIGTERM sets `requested`; the second raises KeyboardInterrupt.
+
+    After `finish`, three more only set it: the results are being completed.
 
     Outside the main thread, where Python allows no handlers, it never becomes true. A signal the process was started
     to ignore stays ignored.
@@ -22,7 +28,19 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self._let_pass = 1
         self._before: dict[signal.Signals, object] = {}
+
+    @classmethod
+    def finishing(cls) -> Self:
+        """One for the time in which results are completed."""
+        stop = cls()
+        stop.finish()
+        return stop
+
+    def finish(self) -> None:
+        """Let the next few signals pass without an interruption."""
+        self._let_pass = _WHILE_FINISHING
 
     def __enter__(self) -> Self:
         """Install the handlers."""
@@ -42,6 +60,7 @@ class StopRequest:
         self._before.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
         self.requested = True
+        self._let_pass -= 1
+        if self._let_pass < 0:
+            raise KeyboardInterrupt

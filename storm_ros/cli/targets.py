@@ -148,6 +148,8 @@ def _read_mask(path: Path) -> Mask:
 
     if path.is_dir():
         raise RecordingError(f"mask {path} is a folder: name one image in it")
+    if not path.exists():
+        raise RecordingError(f"mask {path} does not exist: give an image with values above 0 on the object's pixels")
     return decode_mask(read_bytes(path), f"mask {path}")
 
 

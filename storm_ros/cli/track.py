@@ -11,6 +11,7 @@ from storm_ros.cli import options
 from storm_ros.cli.errors import UsageError
 from storm_ros.cli.outputs import Outputs
 from storm_ros.cli.references import FORMS, parse_reference
+from storm_ros.cli.stopping import StopRequest
 from storm_ros.core.config import StormConfig
 from storm_ros.core.errors import StormError
 
@@ -33,12 +34,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "input",
         metavar="INPUT",
+        type=options.place,
         help="BOP scene, rosbag2 folder, .mcap or .db3 file, or a folder with rgb/ depth/ camera.json",
     )
     parser.add_argument(
         "--reference", metavar="REF", action="append", required=True, help="the object, see below; repeatable"
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the results")
+    parser.add_argument("--out", metavar="DIR", type=options.place, required=True, help="folder for the results")
     parser.add_argument(
         "--mesh",
         metavar="FILE",
@@ -59,7 +61,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} must be a positive number")
     return value
@@ -144,6 +149,7 @@ def track_recording(
         0.
 
     Raises:
+        OutputError: a place is taken; nothing of an earlier run is touched then.
         StormError: the run failed; what came out until then is written.
         KeyboardInterrupt: it was interrupted; the same.
     """
@@ -152,6 +158,7 @@ def track_recording(
     from storm_ros.cli.results import summarise, write_results
     from storm_ros.cli.run import run
 
+    outputs.check([target.object_id for target in targets])
     if tracker is None:
         from storm_ros import create_tracker
 
@@ -159,7 +166,9 @@ def track_recording(
     reverse = bool(getattr(args, "reverse", False))
     state = run(tracker, recording, targets, planned, outputs, reverse=reverse, quiet=args.quiet)
     source = str(getattr(args, "input", recording.name))
-    report = write_results(state, recording, config, outputs, source=source, command=args.command_line, reverse=reverse)
+    command = args.command_line
+    with StopRequest.finishing():
+        report = write_results(state, recording, config, outputs, source=source, command=command, reverse=reverse)
     if state.failure is not None:
         raise state.failure
     if not report["frames"]:

@@ -66,7 +66,10 @@ class PoseConfig:
 class SegmenterConfig:
     """Where the object is looked for when there is no pose."""
 
-    name: str = knob("template", "Segmenter.", choices=("template",))
+    name: str = knob("template", "Segmenter; som needs the pip extra learned.", choices=("template", "som"))
+    weights: str = knob("som-nano", "Weights of som: a name of `storm weights list` or a .safetensors file.")
+    presence: float = knob(0.5, "Candidates that som believes present less than this are dropped.", low=0.0, high=1.0)
+    crops: int = knob(3, "Places that som looks at again, closer; 0: the whole image only.", low=0, high=16)
     candidates: int = knob(4, "Candidates that are registered and checked per search.", low=1, high=32)
     min_score: float = knob(0.6, "Candidates below this score are dropped.", low=0.0, high=1.0)
 

@@ -146,6 +146,11 @@ class RgbdFrame:
                 f"median depth is {float(np.median(near)):.0f} m: it looks like millimetres; divide it by 1000 "
                 "(or set the recording's depth scale)"
             )
+        if near.size and float(np.median(near)) < 0.01:
+            raise InputError(
+                f"median depth is {float(np.median(near)) * 1e3:.2f} mm, too near for any camera: the depth's unit is "
+                "wrong (a BOP depth_scale is millimetres per unit: 1.0 for uint16 millimetres)"
+            )
         object.__setattr__(self, "rgb", np.ascontiguousarray(rgb))
         object.__setattr__(self, "depth_m", np.ascontiguousarray(clean))
 

@@ -20,8 +20,8 @@ from storm_ros.core.types import (
     TrackResult,
     TrackStatus,
 )
-from storm_ros.io import overlay
 from storm_ros.evaluation.metrics import evenly
+from storm_ros.io import overlay
 
 STATUSES = tuple(TrackStatus)
 

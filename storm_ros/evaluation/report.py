@@ -22,6 +22,7 @@ from storm_ros.evaluation.accuracy import Judgement, accuracy_block
 from storm_ros.evaluation.recorder import RunRecorder
 
 SCHEMA = 1
+STAGES = ("track", "verify", "segment", "register")
 MAX_WARNINGS = 50
 
 
@@ -67,6 +68,7 @@ def build_report(recorder: RunRecorder, info: RunInfo, judgements: Sequence[Judg
         judgements: errors of the objects that have a ground truth.
     """
     step_s = float(np.sum(recorder.step_seconds)) if recorder.frames else math.nan
+    timing = recorder.timing()
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "input": info.input,
@@ -83,7 +85,7 @@ def build_report(recorder: RunRecorder, info: RunInfo, judgements: Sequence[Judg
         "status_counts": recorder.status_counts(),
         "objects": {name: _object(recorder, info, name) for name in _names(recorder)},
         "events": [event_row(e) for e in recorder.events],
-        "timing_ms": {stage: percentiles(values) for stage, values in recorder.timing().items()},
+        "timing_ms": {stage: percentiles(timing[stage]) for stage in sorted(timing, key=_stage_rank)},
         "fps": recorder.frames / step_s if step_s > 0 else None,
         "fps_with_io": recorder.frames / info.seconds if info.seconds > 0 else None,
         "seconds": info.seconds,
@@ -95,6 +97,11 @@ def build_report(recorder: RunRecorder, info: RunInfo, judgements: Sequence[Judg
     if block is not None:
         report["accuracy"] = block
     return plain(report)
+
+
+def _stage_rank(stage: str) -> int:
+    """The order of a frame's journey, what is not known before the total, which ends it."""
+    return STAGES.index(stage) if stage in STAGES else len(STAGES) + (stage == "total")
 
 
 def _names(recorder: RunRecorder) -> list[str]:

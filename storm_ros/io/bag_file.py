@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _METADATA_VERSION = 8  # the newest that ROS 2 Humble reads too
+_LONE = (".mcap", ".db3")
+
+
+def check_place(path: Path) -> None:
+    """Prove that a bag may be written to a place: a lone file there is replaced, anything else is not.
+
+    Raises:
+        OutputError: something else lies there.
+    """
+    if path.is_dir() or (path.exists() and path.suffix not in _LONE):
+        raise OutputError(f"cannot write {path}: it exists already; remove it or choose another name")
 
 
 class BagFile:
@@ -43,9 +54,8 @@ class BagFile:
     def __init__(self, path: str | Path, *, compress: bool = False) -> None:
         self._path = Path(path)
         self._store = typestore()
-        self._lone = self._path.suffix in (".mcap", ".db3")
-        if self._path.is_dir() or (self._path.exists() and not self._lone):
-            raise OutputError(f"cannot write {self._path}: it exists already; remove it or choose another name")
+        self._lone = self._path.suffix in _LONE
+        check_place(self._path)
         self._folder = make_sibling_folder(self._path)
         self._connections: dict[str, Any] = {}
         self._writer: Any = None

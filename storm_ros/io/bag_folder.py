@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from storm_ros.core.errors import RecordingError
@@ -14,6 +16,9 @@ from storm_ros.io.sqlite import SqliteFile
 from storm_ros.io.storage import Storage, unzstd
 
 BAG_SUFFIXES = (".mcap", ".db3")
+
+_SHOWN = 8
+_SPLIT = re.compile(r"(?P<name>.*)_(?P<number>\d+)(?P<kind>\.\w+)")
 
 
 def open_storages(path: Path, stack: contextlib.ExitStack) -> tuple[list[Storage], list[str]]:
@@ -27,7 +32,7 @@ def open_storages(path: Path, stack: contextlib.ExitStack) -> tuple[list[Storage
         The files and what is to be said about them, one line each.
 
     Raises:
-        RecordingError: none can be read.
+        RecordingError: none can be read, or the folder holds more than one recording.
     """
     files, packed, notes = _files(path)
     storages: list[Storage] = []
@@ -83,6 +88,7 @@ def _files(path: Path) -> tuple[list[Path], bool, list[str]]:
     found = sorted(p for p in path.iterdir() if p.name.removesuffix(".zstd").endswith(BAG_SUFFIXES))
     metadata = path / "metadata.yaml"
     if not metadata.is_file():
+        _check_one_recording(path, found)
         return found, False, [f"{path} has no metadata.yaml (the recorder was stopped hard): its files are read as is"]
     import yaml
 
@@ -92,5 +98,21 @@ def _files(path: Path) -> tuple[list[Path], bool, list[str]]:
         packed = str(info.get("compression_mode", "")).lower() == "message"
     except (OSError, yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())
+        _check_one_recording(path, found)
         return found, False, [f"{metadata} cannot be used ({type(error).__name__}: {reason}): files are read as is"]
     return listed or found, packed, []
+
+
+def _check_one_recording(folder: Path, files: Sequence[Path]) -> None:
+    """Several files without a list of them must be the splits of one recording: NAME_0, NAME_1 and so on."""
+    splits = [_SPLIT.fullmatch(file.name.removesuffix(".zstd")) for file in files]
+    kinds = {(m["name"], m["kind"]) for m in splits if m}
+    numbers = sorted(int(m["number"]) for m in splits if m)
+    if len(files) < 2 or (None not in splits and len(kinds) == 1 and numbers[0] == 0 and len({*numbers}) == len(files)):
+        return
+    names = ", ".join(file.name for file in files[:_SHOWN])
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    raise RecordingError(
+        f"{folder} holds {len(files)} bag files that are not the parts of one recording ({names}{more}): name one, as "
+        f"in {files[0]}"
+    )

@@ -18,13 +18,14 @@ from storm_ros.core.errors import InputError, RecordingError
 from storm_ros.core.types import Camera, Mask, Mesh, Pose, RgbdFrame
 from storm_ros.io.images import (
     METRES_PER_MILLIMETRE,
+    check_metres,
     decode_color,
     decode_mask,
     decode_raw_depth,
     read_bytes,
     to_metres,
 )
-from storm_ros.io.recording import RecordingBase, even_stamp_ns
+from storm_ros.io.recording import RecordingBase, even_stamp_ns, numbers_of
 
 _COLOR_FOLDERS = ("rgb", "gray")
 _COLOR_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -96,10 +97,18 @@ class BopRecording(RecordingBase):
         depth = self._scene / "depth" / f"{number:06d}.png"
         raw = decode_raw_depth(read_bytes(depth), str(depth))
         scale = _number_of(self._cameras[number], "depth_scale", 1.0)
+        if scale <= 0:
+            raise RecordingError(
+                f"depth_scale is {scale:g}: millimetres per unit of the depth image, above 0, are needed"
+            )
         height, width = rgb.shape[:2]
         return RgbdFrame(
             rgb,
-            to_metres(raw, scale),
+            check_metres(
+                to_metres(raw, scale),
+                f"depth_scale in {self._scene / _CAMERA_FILE} is {scale:g}; set it to the millimetres per unit of the "
+                "depth image",
+            ),
             self._camera_of(number, width, height),
             stamp_ns=even_stamp_ns(number, self.rate_hz),
             index=number,
@@ -109,10 +118,11 @@ class BopRecording(RecordingBase):
         entry = self._cameras[number]
         if "cam_K" not in entry:
             raise RecordingError(f"{_CAMERA_FILE} has no cam_K for frame {number}: add its nine numbers")
+        what = f"cam_K of frame {number} in {self._scene / _CAMERA_FILE}"
         try:
-            return Camera.from_k(entry["cam_K"], width, height)
-        except (InputError, TypeError, ValueError) as error:
-            raise RecordingError(f"cam_K of frame {number} in {self._scene / _CAMERA_FILE}: {error}") from None
+            return Camera.from_k(numbers_of(entry["cam_K"], what), width, height)
+        except InputError as error:
+            raise RecordingError(f"{what}: {error}") from None
 
     def _first_camera(self) -> Camera:
         last: RecordingError | None = None
@@ -149,6 +159,8 @@ class BopGroundTruth:
         try:
             rotation = np.asarray(entry["cam_R_m2c"], dtype=np.float64).reshape(3, 3)
             translation_mm = np.asarray(entry["cam_t_m2c"], dtype=np.float64).reshape(3)
+            if not (np.isfinite(rotation).all() and np.isfinite(translation_mm).all()):
+                raise ValueError("some are not finite")
         except (KeyError, TypeError, ValueError) as error:
             raise RecordingError(
                 f"{self._scene / 'scene_gt.json'}, frame {number}, object {obj_id}: nine numbers in cam_R_m2c and "

@@ -28,8 +28,8 @@ import numpy as np
 
 from storm_ros.core.errors import InputError, RecordingError
 from storm_ros.core.types import Camera, RgbdFrame
-from storm_ros.io.images import decode_color, decode_raw_depth, read_bytes, to_metres
-from storm_ros.io.recording import NANOSECONDS, RecordingBase, even_stamp_ns, rate_of
+from storm_ros.io.images import check_metres, decode_color, decode_raw_depth, read_bytes, to_metres
+from storm_ros.io.recording import NANOSECONDS, RecordingBase, even_stamp_ns, numbers_of, rate_of
 
 _KEYS = frozenset({"fx", "fy", "cx", "cy", "cam_K", "width", "height", "depth_scale", "rate_hz", "stamps", "stamps_ns"})
 
@@ -84,7 +84,11 @@ class FolderRecording(RecordingBase):
         stamps = self._stamps_ns
         return RgbdFrame(
             decode_color(read_bytes(color), str(color)),
-            to_metres(decode_raw_depth(read_bytes(depth), str(depth)), self._depth_scale),
+            check_metres(
+                to_metres(decode_raw_depth(read_bytes(depth), str(depth)), self._depth_scale),
+                f"depth_scale in {self._file} is {self._depth_scale:g}; set it to the millimetres per unit of the "
+                "depth images",
+            ),
             self._camera,
             stamp_ns=even_stamp_ns(number, self.rate_hz) if stamps is None else stamps[number],
             index=number,
@@ -130,12 +134,16 @@ class FolderRecording(RecordingBase):
         k = self._settings.get("cam_K")
         try:
             if k is None:
-                fx, fy, cx, cy = (self._settings[key] for key in ("fx", "fy", "cx", "cy"))
+                fx, fy, cx, cy = (
+                    float(numbers_of(self._settings[key], f"{key} in {self._file}", "a number"))
+                    for key in ("fx", "fy", "cx", "cy")
+                )
                 k = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
-            return Camera.from_k(k, int(width), int(height))
+            size = [int(numbers_of(v, f"size in {self._file}", "a whole number")) for v in (width, height)]
+            return Camera.from_k(numbers_of(k, f"cam_K in {self._file}"), *size)
         except KeyError as error:
             raise RecordingError(f"{self._file} has no {error}: fx, fy, cx, cy or cam_K are needed") from None
-        except (InputError, TypeError, ValueError) as error:
+        except InputError as error:
             raise RecordingError(f"{self._file}: {error}") from None
 
 

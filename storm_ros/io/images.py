@@ -13,6 +13,8 @@ from storm_ros.core.types import Mask
 
 METRES_PER_MILLIMETRE = 0.001
 
+_FARTHEST_M = 100.0  # no RGB-D camera sees as far: the unit is another one
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TAIL_BYTES = 4096
@@ -77,6 +79,23 @@ def decode_mask(data: bytes, name: str) -> Mask:
 def to_metres(raw: npt.NDArray[np.uint16], millimetres_per_unit: float = 1.0) -> npt.NDArray[np.float32]:
     """Depth (H, W) uint16 to float32 metres; every reader uses this one, so that equal files give equal metres."""
     return raw.astype(np.float32) * np.float32(millimetres_per_unit * METRES_PER_MILLIMETRE)
+
+
+def check_metres(depth_m: npt.NDArray[np.float32], remedy: str) -> npt.NDArray[np.float32]:
+    """The same depth (H, W), proved to be in metres.
+
+    Args:
+        depth_m: metres; what is not above 0 is unknown.
+        remedy: what to do where it is too far for any RGB-D camera.
+
+    Raises:
+        RecordingError: it is.
+    """
+    near = depth_m[::8, ::8]
+    near = near[(near > 0) & (near < np.inf)]
+    if near.size and float(np.median(near)) > _FARTHEST_M:
+        raise RecordingError(f"median depth is {float(np.median(near)):.0f} m: {remedy}")
+    return depth_m
 
 
 def to_millimetres(depth_m: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16] | None:

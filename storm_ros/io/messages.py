@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from storm_ros.core.errors import BackendUnavailableError, InputError, RecordingError
 from storm_ros.core.types import Camera, Pose
-from storm_ros.io.images import decode_color, decode_raw_depth, to_metres, to_millimetres
+from storm_ros.io.images import check_metres, decode_color, decode_raw_depth, to_metres, to_millimetres
 from storm_ros.io.recording import NANOSECONDS
 
 _COLOR = {"rgb8": None, "bgr8": cv2.COLOR_BGR2RGB, "8UC3": cv2.COLOR_BGR2RGB, "rgba8": cv2.COLOR_RGBA2RGB}

@@ -40,8 +40,7 @@ def save_reference(folder: str | Path, reference: Reference) -> None:
         OutputError: the place cannot be written, or holds something that is not a reference.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / _INDEX).is_file() and not _is_empty_folder(folder):
-        raise OutputError(f"cannot write {folder}: it exists and is not a saved reference; choose another name")
+    check_place(folder)
     with sibling_folder(folder) as temporary:
         new = temporary / "reference"
         try:
@@ -53,6 +52,16 @@ def save_reference(folder: str | Path, reference: Reference) -> None:
         except OSError as error:
             raise output_error(folder, error) from None
         replace_folder(new, folder)
+
+
+def check_place(folder: Path) -> None:
+    """Prove that a reference may be saved to a place: one that lies there is replaced, anything else is not.
+
+    Raises:
+        OutputError: something else lies there.
+    """
+    if folder.exists() and not (folder / _INDEX).is_file() and not _is_empty_folder(folder):
+        raise OutputError(f"cannot write {folder}: it exists and is not a saved reference; choose another name")
 
 
 def load_reference(folder: str | Path) -> Reference:

@@ -81,8 +81,8 @@ class BagRecording(RecordingBase):
         slop_s: float,
         rate_hz: float,
     ) -> None:
-        if not slop_s >= 0:
-            raise RecordingError(f"slop_s is {slop_s}: a time of 0 seconds or more is needed")
+        if not 0 <= slop_s < float("inf"):
+            raise RecordingError(f"slop_s is {slop_s} (--slop): a finite time of 0 seconds or more is needed")
         self._stack = contextlib.ExitStack()
         try:
             storages, notes = open_storages(path, self._stack)
@@ -95,14 +95,17 @@ class BagRecording(RecordingBase):
             if not pairs:
                 raise RecordingError(
                     f"no image of {self._chosen.image.name} has a depth image of {self._chosen.depth.name} within "
-                    f"{slop_s:g} s: {_nearest_text(colors, depths)}; raise slop_s or synchronise the cameras"
+                    f"{slop_s:g} s: {_nearest_text(colors, depths)}; raise slop_s "
+                    "(--slop SECONDS) or synchronise the cameras"
                 )
             self._pairs = [(colors[i], depths[j]) for i, j in pairs]
             rate = rate_of([color.entry.stamp_ns for color, _ in self._pairs], rate_hz)
             super().__init__(str(path), range(len(pairs)), rate_hz=rate)
             self.warnings.extend(notes)
             if alone := len(colors) - len(pairs):
-                self.warnings.append(f"{alone} of {len(colors)} colour images have no depth within {slop_s:g} s")
+                self.warnings.append(
+                    f"{alone} of {len(colors)} colour images have no depth within {slop_s:g} s (--slop SECONDS)"
+                )
             self._info_stamps = np.array(_stamps(self._infos), dtype=np.int64)
             self._cameras: dict[bytes, Camera] = {}
             self._camera = self._camera_at(self._pairs[0][0].entry.stamp_ns)

@@ -44,17 +44,22 @@ def choose_topics(
     )
     if depth is None:
         raise RecordingError(
-            f"the bag has no depth topic (a {IMAGE} with 'depth' in its name); give depth_topic; {_listed(topics)}"
+            f"the bag has no depth topic (a {IMAGE} with 'depth' in its name); name it with depth_topic "
+            f"(--topics depth=TOPIC); {_listed(topics)}"
         )
     colors = [t for t in filled if t.msgtype in _IMAGE_TYPES and not _is_depth(t) and t.name != depth.name]
     image = _given(topics, image_topic, _IMAGE_TYPES, "image_topic") or _best(colors, _color_rank)
     if image is None:
-        raise RecordingError(f"the bag has no colour image topic ({IMAGE}); give image_topic; {_listed(topics)}")
+        raise RecordingError(
+            f"the bag has no colour image topic ({IMAGE}); name it with image_topic (--topics image=TOPIC); "
+            f"{_listed(topics)}"
+        )
     infos = [t for t in filled if t.msgtype == INFO]
     info = _given(topics, info_topic, (INFO,), "info_topic") or _nearest_info(image.name, infos)
     if info is None:
         raise RecordingError(
-            f"the bag has no {INFO} topic for {image.name}: record its camera_info too, or give info_topic; "
+            f"the bag has no {INFO} topic for {image.name}: record its camera_info too, or name it with info_topic "
+            "(--topics info=TOPIC); "
             f"{_listed(topics)}"
         )
     return Chosen(image, depth, info)

@@ -16,7 +16,8 @@ from storm_ros.pose import registration
 from storm_ros.pose.assess import assess, shown_area
 from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame
 from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model
-from storm_ros.pose.solver import Fit, Terms, fit
+from storm_ros.pose.solver import Fit, Terms, fit, warm_up
+from storm_ros.pose.surroundings import surface_goes_on
 from storm_ros.pose.view_cache import ViewCache, view_samples
 from storm_ros.render import DeviceMesh, RayCaster
 
@@ -44,6 +45,7 @@ _LEVELS = (_Level(2, 0.25, 0.040, 2.0), _Level(1, 0.5, 0.020, 1.4), _Level(0, 1.
 class GeometricEstimator:
     """Coarse-to-fine Gauss-Newton on ray-cast depth and reference colours; registration from view hypotheses.
 
+    Kernels are compiled when it is made (once per machine, then cached), not in the first frame.
     Keeps nothing between calls but caches: device copies of the frames in use, and samples of the models by viewpoint.
     """
 
@@ -51,6 +53,7 @@ class GeometricEstimator:
         """Choose settings and device (see `RayCaster`)."""
         self.config = config or PoseConfig()
         self.caster = RayCaster(device)
+        warm_up(self.caster.device)
         self._views: weakref.WeakKeyDictionary[DeviceMesh, ViewCache] = weakref.WeakKeyDictionary()
         self._uploaded: weakref.WeakKeyDictionary[RgbdFrame, FrameImages] = weakref.WeakKeyDictionary()
 
@@ -61,7 +64,11 @@ class GeometricEstimator:
         if not reference.views:
             return model
         view = reference.views[0]
-        return replace(model, reference_area=shown_area(model, view.cam_T_obj, view.frame.camera, self.caster))
+        return replace(
+            model,
+            reference_area=shown_area(model, view.cam_T_obj, view.frame.camera, self.caster),
+            reference_goes_on=surface_goes_on(view.frame, view.mask, model.radius_m),
+        )
 
     def register(self, frame: RgbdFrame, mask: Mask, model: PoseModel) -> Registration:
         """Find cam_T_obj from nothing but the frame and the mask; see `registration.register`.

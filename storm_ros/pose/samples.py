@@ -33,6 +33,7 @@ class PoseModel:
         keyframes: views whose colours are known; the first come from the reference.
         references: how many of them do.
         reference_area: projected area in square metres of the mesh as the first reference view shows it.
+        reference_goes_on: how much of the surface around the mask goes on there, see `surroundings`.
     """
 
     mesh: DeviceMesh
@@ -43,6 +44,7 @@ class PoseModel:
     keyframes: tuple[Keyframe, ...]
     references: int
     reference_area: float = 0.0
+    reference_goes_on: float = float("nan")
 
     @property
     def open_surface(self) -> bool:

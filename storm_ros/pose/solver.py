@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import warp as wp
 
-from storm_ros.pose import kernels
+from storm_ros.pose import judging, kernels
 from storm_ros.pose.images import FrameImages
 from storm_ros.pose.samples import Samples
 from storm_ros.render import RayCaster
@@ -91,7 +91,7 @@ def fit(
     out_views = wp.empty((count, kernels.VIEW_FLOATS), dtype=wp.float32, device=device)
     out_stats = wp.empty((count, kernels.STATS), dtype=wp.float32, device=device)
     out_hessian = wp.empty(count, dtype=wp.spatial_matrix, device=device)
-    threads = 1 if device == "cpu" else _CUDA_THREADS
+    threads = _threads(device)
     wp.launch_tiled(
         kernels.gauss_newton,
         dim=[count],
@@ -122,3 +122,15 @@ def fit(
     lower = np.tril(out_hessian.numpy().astype(np.float64))
     hessian = lower + np.tril(lower, -1).transpose(0, 2, 1)
     return Fit(moved, result[:, 16:18].astype(np.float64), hessian, out_stats.numpy().astype(np.float64))
+
+
+def warm_up(device: str) -> None:
+    """Compile and load the estimator's kernels for a device."""
+    wp.load_module(judging, device=device)
+    wp.load_module(kernels, device=device)
+    if device != "cpu":
+        wp.load_module(kernels, device=device, block_dim=_threads(device))
+
+
+def _threads(device: str) -> int:
+    return 1 if device == "cpu" else _CUDA_THREADS

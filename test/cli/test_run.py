@@ -14,12 +14,15 @@ from storm_ros.cli.stopping import StopRequest
 from storm_ros.cli.targets import resolve
 from storm_ros.cli.track import track_recording
 from storm_ros.core.config import StormConfig
-from storm_ros.core.errors import InputError, OutputError, StormError
+from storm_ros.core.errors import InputError, OutputError, RecordingError, StormError
+from storm_ros.io import open_recording
+from storm_ros.io.bag_file import BagFile
 
 
 def go(tmp_path, recording, tracker, *references, **options):
     """Run and return (exit, rows of poses.csv, report); exit is the return value or the error."""
-    outputs = Outputs(tmp_path / "out", html=options.pop("html", True), reference=options.pop("save", None))
+    places = {"bag": options.pop("bag", None), "reference": options.pop("save", None)}
+    outputs = Outputs(tmp_path / "out", html=options.pop("html", True), **places)
     outputs.prepare()
     targets = resolve([parse_reference(r) for r in references], recording)
     reverse = options.get("reverse", False)
@@ -98,6 +101,51 @@ def test_the_second_ctrl_c_stops_at_once():
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_while_results_are_completed_an_impatient_ctrl_c_costs_nothing():
+    with StopRequest.finishing() as stop:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_bag_is_completed_in_spite_of_a_second_ctrl_c(tmp_path, make_recording, make_tracker, monkeypatch):
+    tracker = make_tracker(interrupt_at=17)  # as the second one does in the middle of a frame
+    plain_close = BagFile.close
+
+    def close(bag):
+        os.kill(os.getpid(), signal.SIGINT)
+        plain_close(bag)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(BagFile, "close", close)
+    leave, rows, report = go(tmp_path, make_recording(), tracker, "frame=12,gt=7", bag=tmp_path / "result.mcap")
+    assert isinstance(leave, KeyboardInterrupt)
+    assert report["interrupted"] is True
+    with open_recording(tmp_path / "result.mcap") as bag:
+        assert len(bag.numbers) == len(rows) == 5
+    assert not list(tmp_path.glob(".*partial*"))
+
+
+def test_a_damaged_truth_costs_the_accuracy_but_not_the_results(tmp_path, make_recording, make_tracker):
+    recording = make_recording()
+
+    def pose(number, obj_id):
+        raise RecordingError(f"scene_gt.json, frame {number}: nine numbers are needed")
+
+    resolved = resolve([parse_reference("frame=12,gt=7")], recording)
+    recording.ground_truth.pose = pose
+    outputs = Outputs(tmp_path)
+    args = argparse.Namespace(command_line="", quiet=True, reverse=False, input="x")
+    planned = plan(recording.numbers, resolved)
+    assert track_recording(args, recording, resolved, planned, StormConfig(), outputs, make_tracker()) == 0
+    report = json.loads(outputs.report_json.read_text())
+    assert report["frames"] == 18
+    assert "accuracy" not in report
+    assert "obj_7 has no accuracy figures: scene_gt.json, frame" in report["warnings"][0]
+
+
 def test_an_error_in_the_middle_leaves_what_came_before_and_its_reason(tmp_path, make_recording, make_tracker):
     leave, rows, report = go(tmp_path, make_recording(), make_tracker(fail_at=20), "frame=12,gt=7")
     assert isinstance(leave, InputError)
@@ -165,6 +213,7 @@ def test_a_reference_is_saved_and_serves_another_run(tmp_path, make_recording, m
     assert frames(rows) == list(range(10, 30))
     assert list(tracker.references) == ["cup"]
     assert "accuracy" not in report, "where it was taken in this recording is not known"
+    assert report["warnings"] == ["cup: its frame is that of a saved reference, so it has no accuracy figures"]
 
 
 def test_an_output_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
@@ -173,6 +222,23 @@ def test_an_output_folder_that_cannot_be_written_is_found_out_at_once(tmp_path):
         Outputs(tmp_path / "file" / "out").prepare()
     with pytest.raises(OutputError, match="is not writable"):
         Outputs(tmp_path / "out", bag=tmp_path / "file" / "x.mcap").prepare()
+
+
+@pytest.mark.parametrize("kind", ["bag", "save"])
+def test_a_place_that_is_taken_is_found_out_before_earlier_results_go(tmp_path, make_recording, make_tracker, kind):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "notes.txt").write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("poses.csv", "report.json"):
+        (out / name).write_text("{}")
+    tracker = make_tracker()
+    leave, _, report = go(tmp_path, make_recording(), tracker, "frame=12,gt=7", **{kind: taken})
+    assert isinstance(leave, OutputError)
+    assert str(leave).startswith(f"cannot write {taken}: it exists")
+    assert report == {}
+    assert tracker.seen == []
 
 
 def test_results_of_an_earlier_run_outlive_a_typing_error_but_not_the_start(tmp_path, make_recording, make_tracker):

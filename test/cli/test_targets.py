@@ -66,7 +66,7 @@ def test_names_and_numbers(make_recording, mask_file, square, texts, names, numb
         ("frame=12,gt=9", UsageError, "no object 9 in the ground truth; there is 7, 8", "an unknown object"),
         ("frame=12,gt=8", InputError, "object 8 has no mask in that frame", "a true object without a mask"),
         ("frame=15,gt=7", RecordingError, "the image is cut off", "a frame that cannot be read"),
-        ("frame=12,mask=/no/such.png", RecordingError, "No such file", "no such mask"),
+        ("frame=12,mask=/no/such.png", RecordingError, "mask /no/such.png does not exist", "no such mask"),
     ],
 )
 def test_references_that_cannot_be_used(make_recording, text, kind, words, reason):

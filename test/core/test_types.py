@@ -94,6 +94,7 @@ def test_frame_arrays_are_contiguous() -> None:
         pytest.param(RGB.astype(np.float32), DEPTH, CAMERA, "colour image is float32", id="float colour"),
         pytest.param(RGB, DEPTH[..., None], CAMERA, r"depth image is float32 \(48, 64, 1\)", id="depth 3-D"),
         pytest.param(RGB, (DEPTH * 1000).astype(np.uint16), CAMERA, "divide raw uint16 millimetres", id="uint16"),
+        pytest.param(RGB, DEPTH / 1000, CAMERA, "median depth is 0.70 mm, too near for any camera", id="micrometres"),
         pytest.param(RGB, DEPTH * 1000, CAMERA, "median depth is 700 m: it looks like millimetres", id="float mm"),
         pytest.param(RGB, DEPTH[:24, :32], CAMERA, "depth is 32x24 but the image is 64x48", id="depth size"),
         pytest.param(RGB, DEPTH, CAMERA.scaled(0.5), "camera matrix is for 32x24 but the image is 64x48", id="camera"),

@@ -5,10 +5,12 @@ import pytest
 
 from storm_ros.core import se3
 from storm_ros.core.errors import OutputError, RecordingError
+from storm_ros.core.types import Camera, RgbdFrame, TrackResult
 from storm_ros.evaluation import RunInfo, RunRecorder, build_report, load_report, write_report
 from storm_ros.evaluation.accuracy import JudgedObject, judge
 from storm_ros.evaluation.report import MAX_WARNINGS, percentiles, plain
 
+FRAME = RgbdFrame(np.zeros((48, 64, 3), np.uint8), np.ones((48, 64), np.float32), Camera(64, 48, 60, 60, 31.5, 23.5))
 CONTRACT = {
     "schema", "input", "frames", "status_counts", "events", "timing_ms", "fps", "peak_rss_mb", "accuracy", "versions",
 }  # fmt: skip
@@ -38,6 +40,14 @@ def test_every_key_of_the_contract_is_there(report):
     assert set(report["timing_ms"]["track"]) == {"p50", "p95", "p99", "max"}
     assert set(report["versions"]) >= {"storm_ros", "python", "numpy", "opencv", "warp", "platform"}
     assert report["peak_rss_mb"] > 10
+
+
+def test_stages_come_in_the_order_of_a_frames_journey():
+    recorder = RunRecorder()
+    stages = ("segment", "total", "register", "polish", "verify", "track")
+    recorder.add(FRAME, 0, TrackResult(0, 0, {}, (), dict.fromkeys(stages, 1.0)), 0.001)
+    order = list(build_report(recorder, RunInfo(input="x"))["timing_ms"])
+    assert order == ["track", "verify", "segment", "register", "polish", "total"]
 
 
 def test_events_say_what_when_and_why(report):

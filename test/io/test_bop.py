@@ -188,6 +188,16 @@ def test_bad_depth_scale(scene: Path) -> None:
     edit(scene / "scene_camera.json", lambda t: t["1"].update(depth_scale="one"))
     with pytest.raises(RecordingError, match="depth_scale is 'one'"):
         open_bop(scene).read(1)
+    edit(scene / "scene_camera.json", lambda t: t["1"].update(depth_scale=-1))
+    with pytest.raises(RecordingError, match="depth_scale is -1: millimetres per unit of the depth image, above 0"):
+        open_bop(scene).read(1)
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], ["x", 0, 0], [0, 0, float("nan")], [0, float("inf"), 0]])
+def test_a_true_pose_that_is_none_names_frame_and_object(scene: Path, value: list) -> None:
+    edit(scene / "scene_gt.json", lambda t: t["0"][0].update(cam_t_m2c=value))
+    with pytest.raises(RecordingError, match="frame 0, object 5: nine numbers"):
+        open_bop(scene).ground_truth.pose(0, 5)
 
 
 @pytest.mark.parametrize("name", ["scene_camera.json", "scene_gt.json", "scene_gt_info.json"])

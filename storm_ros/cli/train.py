@@ -1,0 +1,138 @@
+"""``storm train``: makes training scenes, trains the segmenter, and writes the weights that come out of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storm_ros.cli.errors import UsageError
+from storm_ros.core.errors import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from storm_ros.training.settings import TrainConfig
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "train",
+        help="make training scenes, train the segmenter, export its weights",
+        description="Make training scenes with the simulator, train the segmenter on them, export its weights.",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    scenes = actions.add_parser("scenes", help="write shards of simulated scenes")
+    scenes.add_argument("--out", metavar="DIR", required=True, help="folder of the shards; those there already stay")
+    scenes.add_argument("--shards", metavar="N", type=int, default=1, help="how many (default 1)")
+    scenes.add_argument("--first", metavar="N", type=int, default=0, help="number of the first (default 0)")
+    scenes.add_argument("--held-out", action="store_true", help="use the scanned objects that training leaves out")
+    _add_settings(scenes)
+    scenes.set_defaults(run=run_scenes)
+
+    som = actions.add_parser(
+        "som", help="train the segmenter; several GPUs: torchrun -m storm_ros.cli.main train som …"
+    )
+    som.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    som.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
+    som.add_argument("--quiet", action="store_true", help="show no figures")
+    _add_settings(som)
+    som.set_defaults(run=run_som)
+
+    export = actions.add_parser("export", help="write the averaged weights of a checkpoint as .safetensors")
+    export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")
+    export.add_argument("output", metavar="FILE", help="the .safetensors file")
+    export.set_defaults(run=run_export)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", metavar="FILE", help="parameter file in ROS form (/**: ros__parameters: …)")
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
+    )
+
+
+def _config_of(args: argparse.Namespace) -> TrainConfig:
+    from storm_ros.core.config import from_assignments, load_yaml
+    from storm_ros.training.settings import TrainConfig
+
+    config = TrainConfig()
+    if args.config:
+        config = load_yaml(args.config, config)
+    return from_assignments(config, args.assignments)
+
+
+def run_scenes(args: argparse.Namespace) -> int:
+    """Run ``storm train scenes``.
+
+    Raises:
+        UsageError: numbers that cannot be meant.
+        ConfigError: a setting that does not fit.
+    """
+    if args.shards < 1 or args.first < 0:
+        raise UsageError(f"--shards {args.shards} --first {args.first}: at least one shard from number 0 on is needed")
+    from storm_ros.training.shards import write_shard
+    from storm_ros.training.studio import scanned
+
+    config = _config_of(args).scenes
+    scans = scanned(config, held_out=args.held_out)
+    if not scans:
+        sys.stderr.write(f"storm: no scanned objects in {config.household}: procedural ones only\n")
+    for number in range(args.first, args.first + args.shards):
+        folder = write_shard(Path(args.out), config, number, scans)
+        sys.stdout.write(f"{folder}\n")
+        sys.stdout.flush()
+    return 0
+
+
+def run_som(args: argparse.Namespace) -> int:
+    """Run ``storm train som``.
+
+    Raises:
+        BackendUnavailableError: PyTorch is missing.
+        ConfigError: a setting that does not fit, or a folder that holds another training.
+        InputError: no shards.
+    """
+    config = _config_of(args)
+    try:
+        from storm_ros.training.som import train_som
+    except ImportError as error:
+        raise _without_torch(error) from error
+
+    def report(step: int, figures: dict[str, float]) -> None:
+        sys.stdout.write(
+            f"step {step}/{config.optim.steps}  loss {figures['loss']:.3f}  IoU {figures['mean_iou']:.3f}  "
+            f"presence {figures['presence_accuracy']:.3f}  {figures['pairs_per_s']:.1f} pairs/s\n"
+        )
+        sys.stdout.flush()
+
+    made = train_som(config, resume=args.resume, device=args.device, report=None if args.quiet else report)
+    if not args.quiet:
+        sys.stdout.write(f"{made}\n")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Run ``storm train export``.
+
+    Raises:
+        BackendUnavailableError: PyTorch is missing.
+        InputError: the checkpoint cannot be read.
+    """
+    try:
+        from storm_ros.training.export import export
+    except ImportError as error:
+        raise _without_torch(error) from error
+    from storm_ros.weights.files import file_sha256
+
+    path = export(Path(args.checkpoint), Path(args.output))
+    sys.stdout.write(f"{path}  sha256 {file_sha256(path)}\n")
+    return 0
+
+
+def _without_torch(error: ImportError) -> Exception:
+    if error.name != "torch":
+        return error
+    return BackendUnavailableError("training needs PyTorch: pip install storm_ros[learned]")

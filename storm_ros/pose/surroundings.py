@@ -1,0 +1,50 @@
+"""Does the surface end where the object should end? A piece of a wall or a table fits many models, but goes on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from storm_ros.core.types import Mask, RgbdFrame
+
+_RING_RADII = 0.12
+_STEP_RADII = 0.18
+_MIN_PIXELS = 20
+
+
+def surface_goes_on(frame: RgbdFrame, mask: Mask, radius_m: float) -> float:
+    """Share of a mask's surroundings in which the depth continues that of the nearby mask.
+
+    An object that stands on a table continues at its foot only; a patch of a flat surface continues all around.
+
+    Args:
+        frame: the image.
+        mask: (H, W) bool, the object's visible pixels.
+        radius_m: half the object's size; ring and depth step are parts of it.
+
+    Returns:
+        In [0, 1]; NaN where too little depth is known around the mask.
+    """
+    rows, cols = np.nonzero(mask)
+    if not len(rows):
+        return float("nan")
+    under = frame.depth_m[rows, cols]
+    if not (under > 0).any():
+        return float("nan")
+    distance = float(np.median(under[under > 0]))
+    width = max(2, round(_RING_RADII * radius_m * frame.camera.fx / distance))
+    pad = 2 * width + 2
+    top, left = max(0, int(rows.min()) - pad), max(0, int(cols.min()) - pad)
+    crop = np.s_[top : int(rows.max()) + pad, left : int(cols.max()) + pad]
+    inside, depth = mask[crop].astype(np.uint8), frame.depth_m[crop]
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    ring = (cv2.dilate(inside, disc) > 0) & (cv2.dilate(inside, np.ones((3, 3), np.uint8)) == 0)
+    known = (inside > 0) & (depth > 0)
+    box = (4 * width + 1, 4 * width + 1)
+    total = cv2.boxFilter(np.where(known, depth, 0).astype(np.float32), -1, box, normalize=False)
+    count = cv2.boxFilter(known.astype(np.float32), -1, box, normalize=False)
+    use = ring & (depth > 0) & (count > 0.5)
+    if int(use.sum()) < _MIN_PIXELS:
+        return float("nan")
+    step = np.abs(depth[use] - total[use] / count[use])
+    return float((step < _STEP_RADII * radius_m).mean())
