@@ -1,23 +1,18 @@
-"""Entry point of ``storm``: parses the command line, runs a command, turns errors into one line and an exit code."""
+"""Entry point of ``storm``: parses the command line, runs a command, turns errors into one line and an exit code.
+
+It imports next to nothing by itself, so that Ctrl-C while the rest is loaded ends it as quietly as later.
+"""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import os
-import shlex
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
-from storm_ros import __version__
-from storm_ros.cli import config_command, convert, demo, doctor, evaluate, track, train, weights_command
-from storm_ros.cli.errors import UsageError
-from storm_ros.core.errors import ConfigError, StormError
+if TYPE_CHECKING:
+    import argparse
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
-
-COMMANDS = (demo, track, convert, doctor, train, evaluate, weights_command, config_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,24 +22,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
 
     Returns:
-        0 done, 1 the run failed, 2 wrong usage.
+        0 done, 1 the run failed or was interrupted, 2 wrong usage.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
     try:
-        args = parser.parse_args(given)
-    except SystemExit as leave:  # argparse has already said why
-        return int(leave.code or 0)
-    args.command_line = shlex.join(["storm", *given])
+        from storm_ros.cli.commands import parse
+
+        parsed = parse(given)
+        return parsed if isinstance(parsed, int) else _run(parsed)
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"storm: interrupted{f': {stop}' if str(stop) else ''}\n")
+        return FAILED
+
+
+def _run(args: argparse.Namespace) -> int:
+    import contextlib
+    import os
+
+    from storm_ros.cli.errors import UsageError
+    from storm_ros.core.errors import ConfigError, StormError
+
     try:
         return args.run(args)
     except (UsageError, ConfigError) as error:
         return _complain(error, WRONG_USAGE)
     except StormError as error:
         return _complain(error, FAILED)
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"storm: interrupted{f': {stop}' if str(stop) else ''}\n")
-        return FAILED
     except BrokenPipeError:  # the reader of our output went away, as in `storm config | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,27 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(error: object, code: int) -> int:
     sys.stderr.write(f"storm: error: {' '.join(str(error).split())}\n")
     return code
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong, as all other errors do, instead of repeating the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USAGE, f"{self.prog}: error: {message}; see {self.prog} --help\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
-    parser = _Parser(
-        prog="storm",
-        description="Point at an object in one RGB-D image; get its pose in every frame, and told when it is lost.",
-        epilog="Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.",
-    )
-    parser.add_argument("--version", action="version", version=f"storm {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        module.add_parser(commands)
-    return parser
 
 
 if __name__ == "__main__":

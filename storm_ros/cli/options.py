@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from storm_ros.cli.errors import UsageError
 from storm_ros.core.config import StormConfig, from_assignments, load_yaml, with_values
@@ -46,12 +47,33 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", action="store_true", help="show neither progress nor summary")
 
 
-def add_topics(parser: argparse.ArgumentParser) -> None:
-    """Add --topics."""
+def positive(text: str) -> float:
+    """A finite number above 0.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a positive number")
+    return value
+
+
+def add_bag_options(parser: argparse.ArgumentParser) -> None:
+    """Add --topics and --slop."""
     parser.add_argument(
         "--topics",
         metavar="image=T,depth=T,info=T",
         help="topics of a ROS recording, where they cannot be guessed; any of the three",
+    )
+    parser.add_argument(
+        "--slop",
+        metavar="SECONDS",
+        type=positive,
+        help="largest time between the colour and the depth image of a frame, in a ROS recording (default 0.02)",
     )
 
 
@@ -66,6 +88,18 @@ def config_of(args: argparse.Namespace) -> StormConfig:
         config = load_yaml(args.config, config)
     config = from_assignments(config, args.assignments)
     return with_values(config, {"device.name": args.device}) if args.device else config
+
+
+def bag_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What --topics and --slop mean to `storm_ros.io.open_bag`; empty where neither is given.
+
+    Raises:
+        UsageError: topics that cannot be meant.
+    """
+    given: dict[str, Any] = {f"{kind}_topic": topic for kind, topic in parse_topics(args.topics).items()}
+    if args.slop is not None:
+        given["slop_s"] = args.slop
+    return given
 
 
 def parse_topics(text: str | None) -> Mapping[str, str]:

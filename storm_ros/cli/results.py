@@ -66,7 +66,7 @@ def write_results(
         obj_ids={t.object_id: t.obj_id for t in state.targets},
         reverse=reverse,
         interrupted=state.interrupted,
-        warnings=[*failure, *state.plan.warnings, *recording.warnings, *complaints],
+        warnings=[*failure, *never_found(state), *state.plan.warnings, *recording.warnings, *complaints],
     )
     report = build_report(state.recorder, info, judgements)
     write_report(outputs.report_json, report)
@@ -107,6 +107,15 @@ def judged(state: Run, recording: Recording) -> tuple[list[Judgement], list[str]
         except RecordingError as error:  # a damaged truth must not cost the run's results
             complaints.append(f"{target.object_id} has no accuracy figures: {error}")
     return judgements, complaints
+
+
+def never_found(state: Run) -> list[str]:
+    """One line for every object that got no pose in any of its frames."""
+    return [
+        f"{name}: never found in {len(rows)} frames"
+        for name, rows in state.recorder.objects.items()
+        if all(cam_T_obj is None for _, cam_T_obj in rows.poses())
+    ]
 
 
 def same_frame(mesh: Mesh, other: Mesh) -> bool:

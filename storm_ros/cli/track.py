@@ -49,25 +49,19 @@ def add_parser(commands: Any) -> None:
         help="the object's model, else the run is model-free; once for all references, or once each, in order",
     )
     parser.add_argument(
-        "--mesh-scale", metavar="S", type=_positive, default=1.0, help="metres per unit of the mesh file (0.001 for mm)"
+        "--mesh-scale",
+        metavar="S",
+        type=options.positive,
+        default=1.0,
+        help="metres per unit of the mesh file (0.001 for mm)",
     )
     parser.add_argument("--reverse", action="store_true", help="run backwards from the reference to the first frame")
     parser.add_argument("--from", metavar="N", type=int, dest="first", help="lowest frame number to run")
     parser.add_argument("--to", metavar="N", type=int, dest="last", help="highest frame number to run")
-    options.add_topics(parser)
+    options.add_bag_options(parser)
     options.add_settings(parser)
     options.add_outputs(parser)
     parser.set_defaults(run=run_command)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a positive number")
-    return value
 
 
 def run_command(args: argparse.Namespace) -> int:
@@ -79,18 +73,18 @@ def run_command(args: argparse.Namespace) -> int:
     """
     specs = [parse_reference(text) for text in args.reference]
     config = options.config_of(args)
-    topics = {f"{kind}_topic": topic for kind, topic in options.parse_topics(args.topics).items()}
+    of_bags = options.bag_options(args)
     if len(args.mesh) not in (0, 1, len(specs)):
         raise UsageError(
             f"--mesh is given {len(args.mesh)} times for {len(specs)} references: once for all, or once each"
         )
     outputs = outputs_of(args)
 
+    from storm_ros.cli.inputs import open_input
     from storm_ros.cli.plan import plan
     from storm_ros.cli.targets import resolve
-    from storm_ros.io import open_recording
 
-    with open_recording(args.input, **topics) as recording:
+    with open_input(args.input, of_bags) as recording:
         targets = resolve(specs, recording, load_meshes(args.mesh, args.mesh_scale))
         planned = plan(recording.numbers, targets, reverse=args.reverse, first=args.first, last=args.last)
         return track_recording(args, recording, targets, planned, config, outputs)

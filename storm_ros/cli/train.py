@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,13 @@ def add_parser(commands: Any) -> None:
     scenes.add_argument("--held-out", action="store_true", help="use the scanned objects that training leaves out")
     _add_settings(scenes)
     scenes.set_defaults(run=run_scenes)
+
+    recorded = actions.add_parser("recorded", help="write shards of a BOP scene with poses and masks")
+    recorded.add_argument("input", metavar="INPUT", help="the BOP scene")
+    recorded.add_argument("--out", metavar="DIR", required=True, help="folder of the shards")
+    recorded.add_argument("--number", metavar="N", type=int, default=0, help="number of the shard (default 0)")
+    _add_settings(recorded)
+    recorded.set_defaults(run=run_recorded)
 
     som = actions.add_parser(
         "som", help="train the segmenter; several GPUs: torchrun -m storm_ros.cli.main train som …"
@@ -87,6 +95,24 @@ def run_scenes(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_recorded(args: argparse.Namespace) -> int:
+    """Run ``storm train recorded``.
+
+    Raises:
+        UsageError: a number that cannot be meant.
+        StormError: a recording that cannot be read, or that has no truth.
+    """
+    if args.number < 0:
+        raise UsageError(f"--number {args.number}: 0 or more is needed")
+    from storm_ros.io import open_recording
+    from storm_ros.training.recorded import write_recorded_shard
+
+    with open_recording(args.input) as recording:
+        folder = write_recorded_shard(Path(args.out), _config_of(args).scenes, args.number, recording)
+    sys.stdout.write(f"{folder}\n")
+    return 0
+
+
 def run_som(args: argparse.Namespace) -> int:
     """Run ``storm train som``.
 
@@ -109,7 +135,7 @@ def run_som(args: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     made = train_som(config, resume=args.resume, device=args.device, report=None if args.quiet else report)
-    if not args.quiet:
+    if not args.quiet and os.environ.get("RANK", "0") == "0":
         sys.stdout.write(f"{made}\n")
     return 0
 

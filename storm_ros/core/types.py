@@ -143,8 +143,7 @@ class RgbdFrame:
         near = near[near > 0]
         if near.size and float(np.median(near)) > 100.0:
             raise InputError(
-                f"median depth is {float(np.median(near)):.0f} m: it looks like millimetres; divide it by 1000 "
-                "(or set the recording's depth scale)"
+                f"median depth is {float(np.median(near)):.0f} m: it looks like millimetres; divide it by 1000"
             )
         if near.size and float(np.median(near)) < 0.01:
             raise InputError(

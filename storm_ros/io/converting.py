@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def convert(
     numbers: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
     compress: bool = False,
+    stop: Callable[[], bool] | None = None,
 ) -> int:
     """Write a recording as a ROS 2 bag.
 
@@ -38,6 +40,7 @@ def convert(
         numbers: which frames; None for all.
         progress: called after each frame with the frames done and their total.
         compress: zstd for the chunks of an MCAP file.
+        stop: asked after each frame; when it says True the bag ends there, complete.
 
     Returns:
         Number of frames written.
@@ -47,16 +50,21 @@ def convert(
         OutputError: the place cannot be written.
     """
     chosen = tuple(recording.numbers if numbers is None else numbers)
-    written = 0
-    with BagFile(out_path, compress=compress) as bag:
-        for done, (_, frame) in enumerate(read_frames(recording, chosen), start=1):
+    done = written = 0
+    with (
+        BagFile(out_path, compress=compress) as bag,
+        contextlib.closing(read_frames(recording, chosen)) as frames,  # pyright: ignore[reportArgumentType]
+    ):
+        for done, (_, frame) in enumerate(frames, start=1):
             if frame is not None:
                 write_frame(bag, frame)
                 written += 1
             if progress is not None:
                 progress(done, len(chosen))
+            if stop is not None and stop():
+                break
     if not written:
-        raise RecordingError(f"none of {len(chosen)} frames of {recording.name} could be read: {out_path} is empty")
+        raise RecordingError(f"none of {done} frames of {recording.name} could be read: {out_path} is empty")
     return written
 
 

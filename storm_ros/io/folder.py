@@ -101,6 +101,9 @@ class FolderRecording(RecordingBase):
             raise RecordingError(f"{key} in {self._file} is {value!r}: a positive number is needed")
         return float(value)
 
+    def _plain(self, key: str, value: Any) -> float:
+        return numbers_of(value, f"{key} in {self._file}", 1)[0]
+
     def _stamps(self, stems: Sequence[str]) -> dict[int, int] | None:
         key = "stamps_ns" if "stamps_ns" in self._settings else "stamps"
         given = self._settings.get(key)
@@ -134,12 +137,9 @@ class FolderRecording(RecordingBase):
         k = self._settings.get("cam_K")
         try:
             if k is None:
-                fx, fy, cx, cy = (
-                    float(numbers_of(self._settings[key], f"{key} in {self._file}", "a number"))
-                    for key in ("fx", "fy", "cx", "cy")
-                )
+                fx, fy, cx, cy = (self._plain(key, self._settings[key]) for key in ("fx", "fy", "cx", "cy"))
                 k = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
-            size = [int(numbers_of(v, f"size in {self._file}", "a whole number")) for v in (width, height)]
+            size = int(self._plain("width", width)), int(self._plain("height", height))
             return Camera.from_k(numbers_of(k, f"cam_K in {self._file}"), *size)
         except KeyError as error:
             raise RecordingError(f"{self._file} has no {error}: fx, fy, cx, cy or cam_K are needed") from None

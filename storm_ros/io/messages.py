@@ -197,4 +197,7 @@ def _compressed_depth(message: Any) -> npt.NDArray[np.float32]:
 
 
 def _valid(depth_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.where((depth_m > 0) & np.isfinite(depth_m), depth_m, np.float32(0.0))
+    clean = np.where((depth_m > 0) & np.isfinite(depth_m), depth_m, np.float32(0.0))
+    return check_metres(
+        clean, "it looks like millimetres, but 32FC1 means metres; divide it by 1000, or publish it as 16UC1"
+    )

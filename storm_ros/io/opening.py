@@ -15,6 +15,8 @@ from storm_ros.io.folder import open_folder
 from storm_ros.io.recording import Recording
 from storm_ros.io.rosbag import open_bag
 
+BAG = "a ROS 2 bag"
+
 _KINDS = (
     "a BOP scene (folder with scene_camera.json), a rosbag2 recording (folder, .mcap or .db3 file), "
     "or a folder with rgb/, depth/ and camera.json"
@@ -44,12 +46,21 @@ def open_recording(path: str | Path, **options: Any) -> Recording:
     return opener(path, **given)
 
 
+def kind_of(path: str | Path) -> str:
+    """What kind of recording lies at a path, in words; `BAG` for those of ROS 2.
+
+    Raises:
+        RecordingError: missing, or of no known kind.
+    """
+    return _opener(Path(path))[1]
+
+
 def _opener(path: Path) -> tuple[Callable[..., Recording], str]:
     if not path.exists():
         raise RecordingError(f"{path} does not exist: give {_KINDS}")
     if path.is_file():
         if path.suffix in BAG_SUFFIXES or _head(path).startswith((mcap.MAGIC, sqlite.MAGIC)):
-            return open_bag, "a ROS 2 bag"
+            return open_bag, BAG
         if path.suffix == ".bag":
             raise RecordingError(f"{path} is a ROS 1 bag: convert it first (rosbags-convert --src {path} --dst OUT)")
         raise RecordingError(f"{path} is a file of unknown kind ({path.suffix or 'no ending'}): give {_KINDS}")
@@ -58,7 +69,7 @@ def _opener(path: Path) -> tuple[Callable[..., Recording], str]:
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror or error}") from None
     if "metadata.yaml" in names or any(n.removesuffix(".zstd").endswith(BAG_SUFFIXES) for n in names):
-        return open_bag, "a ROS 2 bag"
+        return open_bag, BAG
     if "camera.json" in names:
         return open_folder, "an image folder"
     if find_scenes(path):

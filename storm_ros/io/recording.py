@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -145,6 +145,31 @@ class RecordingBase(abc.ABC):
     @abc.abstractmethod
     def _read(self, number: int) -> RgbdFrame:
         """Read a frame that is known to exist."""
+
+
+def numbers_of(value: Any, what: str, count: int = 9) -> list[float]:
+    """Numbers from a JSON file, of a known count.
+
+    Args:
+        value: as it came; nested lists are taken row by row.
+        what: what to call it in an error, with its file.
+        count: how many are needed.
+
+    Raises:
+        RecordingError: something else, or not finite.
+    """
+    try:
+        numbers = np.asarray(value, dtype=np.float64).ravel()
+    except (TypeError, ValueError, OverflowError):
+        numbers = None
+    if isinstance(value, bool | str) or numbers is None or not np.isfinite(numbers).all():
+        needed = "a number is needed" if count == 1 else f"{count} numbers are needed"
+        shown = repr(value)
+        raise RecordingError(f"{what} is {shown if len(shown) <= 60 else f'{shown[:60]}…'}: {needed}")
+    if numbers.size != count:
+        needed = "1 is" if count == 1 else f"{count} are"
+        raise RecordingError(f"{what} has {numbers.size} numbers: {needed} needed")
+    return numbers.tolist()
 
 
 def even_stamp_ns(number: int, rate_hz: float) -> int:

@@ -19,6 +19,9 @@ SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl")
 LARGEST_M = 5.0
 SMALLEST_M = 0.002
 
+_UNITS = {1.0: "metres", 0.001: "millimetres", 0.01: "centimetres"}
+_SENSIBLE_M = (0.01, 2.0)  # what a camera looks at from near
+
 # What parsers of broken files have been seen to raise; they promise nothing.
 _PARSE_ERRORS = (
     ArithmeticError,
@@ -84,7 +87,7 @@ def load_mesh(path: str | Path, *, scale: float = 1.0, center: bool = False) -> 
         texture=part.texture,
         name=path.name,
     )
-    _check_unit(mesh, path)
+    _check_unit(mesh.diameter, scale, path)
     return mesh.translated(-mesh.center) if center else mesh
 
 
@@ -195,14 +198,21 @@ def _clean(part: _Part, path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArra
     return vertices[used], inverse.reshape(-1, 3), used
 
 
-def _check_unit(mesh: Mesh, path: Path) -> None:
-    size = mesh.diameter
-    if size > LARGEST_M:
-        raise InputError(
-            f"mesh {path.name} is {size:.3g} m across: it looks like millimetres; pass scale 0.001 (--mesh-scale 0.001)"
-        )
-    if size < SMALLEST_M:
-        raise InputError(
-            f"mesh {path.name} is {size * 1000:.2g} mm across: it looks like metres taken for millimetres; pass scale "
-            "1 (--mesh-scale 1)"
-        )
+def _check_unit(size_m: float, scale: float, path: Path) -> None:
+    if SMALLEST_M <= size_m <= LARGEST_M:
+        return
+    given = f"{size_m:.3g} m" if size_m > LARGEST_M else f"{size_m * 1000:.2g} mm"
+    told = "" if scale == 1.0 else f" at scale {scale:g}"
+    raise InputError(f"mesh {path.name} is {given} across{told}: {_unit_advice(size_m / scale)}")
+
+
+def _unit_advice(size: float) -> str:
+    """What to do about a mesh of a size (in the file's unit) that was taken in the wrong unit."""
+    for low, high in (_SENSIBLE_M, (SMALLEST_M, LARGEST_M)):
+        for scale, unit in _UNITS.items():
+            if low <= size * scale <= high:
+                return f"it looks like {unit}; pass scale {scale:g} (--mesh-scale {scale:g})"
+    return (
+        f"{SMALLEST_M * 1000:g} mm to {LARGEST_M:g} m are needed; pass the metres per unit of the file, in which it is "
+        f"{size:.3g} across (--mesh-scale)"
+    )

@@ -15,7 +15,7 @@ from storm_ros.pose.samples import KEYFRAME_DEPTH_TOLERANCE, PoseModel, best_key
 from storm_ros.render import RayCaster
 
 _COLOUR_TOLERANCE = 0.16
-_MIN_COLOURED, _MIN_RAYS = 25, 8
+_MIN_COLOURED, _COLOUR_POINTS, _MIN_RAYS = 25, 400, 8
 _UNSEEN_AGREEMENT = 0.5
 _OPEN_SHARE = 0.35
 _TOLERANCE_RADII = 0.25
@@ -157,7 +157,9 @@ def _compare_colours(records: npt.NDArray[np.float32]) -> tuple[float, float]:
         [0, 1]: their correlation, as far as the keyframe has a pattern.
     """
     known = (records[:, 3] >= 0.0) & (records[:, judging.CATEGORY] >= judging.NO_DEPTH)
-    was, now = records[known, judging.WAS], records[known, judging.NOW]
+    chosen = records[known]
+    chosen = chosen[:: max(1, len(chosen) // _COLOUR_POINTS)]
+    was, now = chosen[:, judging.WAS], chosen[:, judging.NOW]
     if len(was) < _MIN_COLOURED:
         return float("nan"), 1.0
     gain = np.clip((np.median(now.mean(1)) + 0.02) / (np.median(was.mean(1)) + 0.02), 0.7, 1.4)

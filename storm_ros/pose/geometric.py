@@ -25,6 +25,7 @@ _SEARCH_BELOW = 0.45
 _REACH_RADII, _REACH_RAD = 3.0, np.deg2rad(45.0)
 _FINE_QUALITY = 0.65
 _PLAIN_COLOUR_SHARE = 0.08
+_USUAL_FILL = 0.8
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
 _KEYFRAME_SCORE, _KEYFRAME_COLOUR_ERROR = 0.75, 0.08
 
@@ -152,7 +153,7 @@ class GeometricEstimator:
         return Terms(step.level, c.depth_sigma_m, step.gate_m, c.colour_sigma * step.colour_factor, weight)
 
     def _cells(self, share: float) -> int:
-        return max(12, int(np.sqrt(self.config.samples * share / 0.6)))
+        return max(12, int(np.sqrt(self.config.samples * share / _USUAL_FILL)))
 
     def _view(self, model: PoseModel, pose: Pose, step: _Level) -> Samples | None:
         return view_samples(model, pose, self._cells(step.share), step.level, self.caster, self._views[model.mesh])

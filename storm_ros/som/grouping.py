@@ -95,6 +95,8 @@ def parts_inside(scene: SceneParts, inside: Bools) -> Bools:
     main = int(np.where(mostly, within, 0).argmax())
     if within[main] < MIN_MASK_PIXELS or within[main] < 0.3 * within.max():
         main = int(within.argmax())  # the object runs into something outside: the box cuts it off
+    if not within[main]:
+        return np.zeros_like(inside)
     members = [main] + [int(part) for part in np.flatnonzero(mostly & (sizes >= 16)) if part != main]
     likely = inside & (scene.labels == main)
     low, high = _reach(scene, likely)

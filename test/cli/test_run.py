@@ -1,20 +1,25 @@
 import argparse
 import csv
+import io
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from storm_ros.cli.errors import UsageError
 from storm_ros.cli.outputs import Outputs
 from storm_ros.cli.plan import plan
 from storm_ros.cli.references import parse_reference
+from storm_ros.cli.results import summarise
 from storm_ros.cli.stopping import StopRequest
 from storm_ros.cli.targets import resolve
 from storm_ros.cli.track import track_recording
 from storm_ros.core.config import StormConfig
 from storm_ros.core.errors import InputError, OutputError, RecordingError, StormError
+from storm_ros.core.types import TrackStatus
 from storm_ros.io import open_recording
 from storm_ros.io.bag_file import BagFile
 
@@ -256,3 +261,21 @@ def test_results_of_an_earlier_run_outlive_a_typing_error_but_not_the_start(tmp_
 def test_without_html_there_is_none(tmp_path, make_recording, make_tracker):
     go(tmp_path, make_recording(), make_tracker(), "frame=12,gt=7", html=False)
     assert not (tmp_path / "out/report.html").exists()
+
+
+def test_an_object_that_never_got_a_pose_is_told(tmp_path, make_recording, make_tracker):
+    tracker = make_tracker()
+    plain_step = tracker.step
+
+    def step(frame):
+        result = plain_step(frame)
+        lost = replace(result.objects["cup"], status=TrackStatus.SEARCHING, cam_T_obj=None)
+        return replace(result, objects={**result.objects, "cup": lost})
+
+    tracker.step = step
+    leave, _, report = go(tmp_path, make_recording(), tracker, "frame=10,gt=7,name=cup", "frame=10,gt=7,name=mug")
+    assert leave == 0
+    assert [w for w in report["warnings"] if "never" in w] == ["cup: never found in 20 frames"]
+    console = Console(file=io.StringIO(), soft_wrap=True)
+    summarise(console, report, Outputs(tmp_path / "out"))
+    assert "warning: cup: never found in 20 frames\n" in console.file.getvalue()

@@ -173,10 +173,11 @@ def test_cut_jpeg_is_told_from_a_whole_one(scene: Path) -> None:
     [
         (lambda t: t["0"].update(cam_K=[0.0] * 9), "cam_K of frame 0.*fx=0.0"),
         (lambda t: t["0"].update(cam_K=[1.0] * 4), "has 4 numbers: 9 are needed"),
+        (lambda t: t["0"].update(cam_K="abc"), r"^cam_K of frame 0 in \S* is 'abc': 9 numbers are needed$"),
         (lambda t: t["0"].pop("cam_K"), "no cam_K for frame 0"),
         (lambda t: t.clear(), "none with the same number"),
     ],
-    ids=["zeros", "four numbers", "no matrix", "no entry"],
+    ids=["zeros", "four numbers", "a word", "no matrix", "no entry"],
 )
 def test_bad_camera_file(scene: Path, change: Any, text: str) -> None:
     edit(scene / "scene_camera.json", change)
@@ -211,3 +212,11 @@ def test_no_depth_folder(scene: Path) -> None:
     (scene / "depth").rename(scene / "deep")
     with pytest.raises(RecordingError, match="no depth/ folder"):
         open_bop(scene)
+
+
+def test_depth_that_is_too_far_names_the_entry_to_change(make_scene: Any, tmp_path: Path) -> None:
+    scene = make_scene(tmp_path / "000001", depth_scale=1000.0)
+    with pytest.raises(
+        RecordingError, match=r"median depth is \d+ m: depth_scale in .*scene_camera\.json is 1000; set"
+    ):
+        open_bop(scene).read(0)

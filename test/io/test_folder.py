@@ -86,7 +86,11 @@ def test_stamps(folder: Path, stamps: Any) -> None:
     ("change", "text"),
     [
         ({"fx": 0}, "fx=0.0"),
-        ({"fx": "wide"}, "could not convert"),
+        ({"fx": "wide"}, r"^fx in \S*camera\.json is 'wide': a number is needed$"),
+        ({"cam_K": "abc"}, r"^cam_K in \S*camera\.json is 'abc': 9 numbers are needed$"),
+        ({"cam_K": [1, 2]}, "cam_K .* has 2 numbers: 9 are needed"),
+        ({"cam_K": [{}] * 9}, "9 numbers are needed"),
+        ({"width": "wide", "height": 3}, "width in .* is 'wide': a number is needed"),
         ({"depth_scale": 0}, "depth_scale .* is 0: a positive number"),
         ({"stamps": [1.0]}, "1 stamps for 4 frames"),
         ({"stamps": {"000000": 1.0}}, "no entry for frame '000001'"),
@@ -141,3 +145,11 @@ def test_damaged_image_in_the_middle(folder: Path) -> None:
     with pytest.raises(RecordingError, match="frame 1 of"):
         recording.read(1)
     assert np.array_equal(recording.read(2).rgb.shape, (32, 48, 3))
+
+
+def test_depth_that_is_too_far_names_the_entry_to_change(folder: Path) -> None:
+    settings(folder, depth_scale=1000)
+    with pytest.raises(
+        RecordingError, match=r"median depth is \d+ m: depth_scale in .*camera\.json is 1000; set it to"
+    ):
+        open_folder(folder).read(0)

@@ -204,7 +204,7 @@ def test_compressed_float_depth_is_dequantised(tmp_path: Path) -> None:
         (("rgb8", RGB), ("rgb8", RGB), "depth image has encoding 'rgb8': 16UC1"),
         (("rgb8", RGB), ("16UC1", MILLIMETRES[:3]), "depth is 5x3 but the image is 5x6"),
         (("rgb8", RGB[:, :4]), ("16UC1", MILLIMETRES[:, :4]), "camera matrix is for 5x6 but the image is 4x6"),
-        (("rgb8", RGB), ("32FC1", METRES * 1000), "looks like millimetres"),
+        (("rgb8", RGB), ("32FC1", METRES * 1000), "looks like millimetres, but 32FC1 means metres; divide it by 1000"),
     ],
     ids=["bayer", "colour as depth", "depth size", "camera size", "millimetres as float"],
 )
@@ -316,7 +316,9 @@ def test_topic_that_is_not_there(frames: list[RgbdFrame], tmp_path: Path, option
 
 def test_depth_is_paired_within_the_slop(frames: list[RgbdFrame], tmp_path: Path) -> None:
     path = write_bag(tmp_path / "a.mcap", frames, lag_ns=30_000_000)
-    with pytest.raises(RecordingError, match=r"within 0\.02 s: the closest two are 0\.030 s apart; raise slop_s"):
+    with pytest.raises(
+        RecordingError, match=r"within 0\.02 s: the closest two are 0\.030 s apart; raise slop_s \(--slop"
+    ):
         open_bag(path)
     bag = open_bag(path, slop_s=0.04)
     assert np.array_equal(bag.read(2).depth_m, frames[2].depth_m)
@@ -513,3 +515,51 @@ def test_written_bag_is_read_by_rosbags(recording: Any, frames: list[RgbdFrame],
             images = [reader.deserialize(d, c.msgtype) for c, _, d in reader.messages() if c.topic.endswith("raw")]
         assert len(images) == 12
         assert np.array_equal(images[0].data.reshape(32, 48, 3), frames[0].rgb)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("monday.mcap", "tuesday.mcap"),
+        ("a_0.mcap", "b_0.mcap"),
+        ("a_0.mcap", "a_1.db3"),
+        ("run_1.mcap", "run_2.mcap"),
+        ("a_0.mcap", "a_1.mcap", "calibration.mcap"),
+    ],
+    ids=["two names", "two recordings", "two kinds", "numbered by hand", "one more"],
+)
+@pytest.mark.parametrize("metadata", [None, "{}"], ids=["no metadata", "useless metadata"])
+def test_bags_of_several_recordings_are_not_joined(
+    recording: Any, tmp_path: Path, names: tuple[str, ...], metadata: str | None
+) -> None:
+    for name in names:
+        convert(recording, tmp_path / name, numbers=[0])
+    if metadata is not None:
+        (tmp_path / "metadata.yaml").write_text(metadata)
+    with pytest.raises(
+        RecordingError, match=rf"{len(names)} bag files .*{', '.join(names)}.*name one, as in .*{names[0]}"
+    ):
+        open_recording(tmp_path)
+    assert len(open_recording(tmp_path / names[0]).numbers) == 1
+
+
+def test_metadata_says_which_of_several_bags_is_meant(recording: Any, frames: list[RgbdFrame], tmp_path: Path) -> None:
+    convert(recording, tmp_path / "bag", numbers=[0, 1])
+    convert(recording, tmp_path / "bag" / "other.mcap", numbers=[2])
+    assert_same(open_recording(tmp_path / "bag"), frames[:2])
+
+
+@pytest.mark.parametrize("slop_s", [-1.0, float("nan"), float("inf")])
+def test_slop_must_be_a_time(frames: list[RgbdFrame], tmp_path: Path, slop_s: float) -> None:
+    with pytest.raises(RecordingError, match=r"slop_s is .* \(--slop\): a finite time"):
+        open_bag(write_bag(tmp_path / "a.mcap", frames), slop_s=slop_s)
+
+
+def test_a_conversion_that_is_stopped_leaves_a_whole_bag(
+    recording: Any, frames: list[RgbdFrame], tmp_path: Path
+) -> None:
+    asked = iter([False, True])
+    assert convert(recording, tmp_path / "a.mcap", stop=lambda: next(asked)) == 2
+    bag = open_bag(tmp_path / "a.mcap")
+    assert bag.warnings == []
+    assert_same(bag, frames[:2])

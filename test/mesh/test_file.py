@@ -130,7 +130,15 @@ def test_texture_lookup_is_bilinear_from_the_bottom_left() -> None:
     ("size_m", "scale", "text"),
     [
         pytest.param(85 / 3.7417, 1.0, r"is 85 m across: it looks like millimetres; pass scale 0.001", id="mm as m"),
-        pytest.param(0.1 / 3.7417, 0.001, r"0.1 mm across: .*pass scale 1 \(--mesh-scale 1\)", id="m as mm"),
+        pytest.param(
+            0.1 / 3.7417, 0.001, r"0.1 mm across at scale 0.001: .*pass scale 1 \(--mesh-scale 1\)", id="m as mm"
+        ),
+        pytest.param(
+            100 / 3.7417, 1e-6, r"0.1 mm across at scale 1e-06: .*millimetres; pass scale 0.001 \(", id="mm as um"
+        ),
+        pytest.param(100 / 3.7417, 1.0, r"100 m across: .* pass scale 0.001 \(--mesh-scale 0.001\)", id="10 cm in mm"),
+        pytest.param(8 / 3.7417, 1.0, r"looks like centimetres; pass scale 0.01 ", id="cm as m"),
+        pytest.param(1e6 / 3.7417, 1.0, r"needed; pass the metres per unit .* 1e\+06 across", id="no unit fits"),
     ],
 )
 def test_size_that_makes_no_sense_names_the_scale(tmp_path: Path, size_m: float, scale: float, text: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from storm_ros.core.errors import InputError
 from storm_ros.core.types import Camera, RgbdFrame
+from storm_ros.som.grouping import SceneParts, parts_inside
 from storm_ros.som.prompts import mask_from_box, mask_from_point
 
 CAMERA = Camera(320, 240, 300.0, 300.0, 159.5, 119.5)
@@ -95,6 +96,28 @@ def test_box_works_by_colour_where_there_is_no_depth_at_all() -> None:
     frame, masks = draw_scene()
     blind = RgbdFrame(rgb=frame.rgb, depth_m=np.zeros_like(frame.depth_m), camera=CAMERA)
     assert iou(mask_from_box(blind, box_of(masks[0], 6)), masks[0]) > 0.9
+
+
+def test_box_beside_all_depth_is_cut_out_by_colour_or_refused() -> None:
+    """Parts stand around the box, but none reaches into it."""
+    frame, masks = draw_scene()
+    depth = frame.depth_m.copy()
+    x, y, w, h = (int(v) for v in box_of(masks[0], 6))
+    depth[y : y + h, x : x + w] = 0
+    holed = RgbdFrame(rgb=frame.rgb, depth_m=depth, camera=CAMERA)
+    assert iou(mask_from_box(holed, (x, y, w, h)), masks[0]) > 0.9
+
+
+def test_no_part_inside_the_box() -> None:
+    labels = np.full((40, 40), -1, np.int32)
+    labels[5:15, 25:38] = 0
+    depth = np.where(labels >= 0, np.float32(0.5), np.float32(0.0))
+    scene = SceneParts(np.zeros((40, 40, 3), np.uint8), depth, depth.astype(float), labels, 1, (0, 0), 100.0)
+    inside = np.zeros((40, 40), bool)
+    inside[:20, :20] = True
+    assert not parts_inside(scene, inside).any()
+    inside[:, :] = True
+    assert np.array_equal(parts_inside(scene, inside), labels == 0)
 
 
 def test_same_answer_every_time() -> None:
