@@ -55,7 +55,7 @@ class PoseConfig:
     )
     agreement_m: float = knob(0.009, "Depth difference at 1 m that still agrees, metres.", low=1e-3, high=0.1)
     colour_sigma: float = knob(0.06, "Expected intensity error, of 1.", low=1e-3, high=1.0)
-    colour_weight: float = knob(12.0, "Weight of the photometric term; 0 turns it off.", low=0.0, high=100.0)
+    colour_weight: float = knob(6.0, "Weight of the photometric term; 0 turns it off.", low=0.0, high=100.0)
     hypotheses_views: int = knob(42, "Icosphere viewpoints of a registration.", low=12, high=642)
     hypotheses_turns: int = knob(12, "In-plane turns per viewpoint of a registration.", low=1, high=72)
     refined: int = knob(12, "Hypotheses that are refined.", low=1, high=256)

@@ -14,7 +14,7 @@ from storm_ros.core.config import PoseConfig
 from storm_ros.core.types import Mask, Pose, PoseEstimate, Reference, Registration, RgbdFrame
 from storm_ros.pose import registration
 from storm_ros.pose.assess import assess, shown_area
-from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame
+from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame, view_direction
 from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model
 from storm_ros.pose.solver import Fit, Terms, fit, warm_up
 from storm_ros.pose.surroundings import surface_goes_on
@@ -22,9 +22,9 @@ from storm_ros.pose.view_cache import ViewCache, view_samples
 from storm_ros.render import DeviceMesh, RayCaster
 
 _SEARCH_BELOW = 0.45
-_REACH_RADII, _REACH_RAD = 3.0, np.deg2rad(45.0)
+_REACH_RADII, _REACH_RAD = 2.0, np.deg2rad(45.0)
 _FINE_QUALITY = 0.65
-_PLAIN_COLOUR_SHARE = 0.08
+_PLAIN_COLOUR_SHARE = 0.03
 _USUAL_FILL = 0.8
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
 _KEYFRAME_SCORE, _KEYFRAME_COLOUR_ERROR = 0.75, 0.08
@@ -127,10 +127,10 @@ class GeometricEstimator:
             or self.config.keyframes <= model.references
         ):
             return model
-        key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
-        nearest = max(float(other.direction @ key.direction) for other in model.keyframes)
-        if nearest > np.cos(_KEYFRAME_ANGLE_RAD):
+        direction = view_direction(estimate.cam_T_obj)
+        if max(float(other.direction @ direction) for other in model.keyframes) > np.cos(_KEYFRAME_ANGLE_RAD):
             return model
+        key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
         kept = model.keyframes[: model.references]
         recent = model.keyframes[model.references :][-(self.config.keyframes - model.references - 1) :]
         if self.config.keyframes - model.references == 1:
@@ -148,8 +148,8 @@ class GeometricEstimator:
         """What counts at a level; on a plain object the colours that vary are shading, which moves with the light."""
         c = self.config
         key = best_keyframe(model, pose)
-        pattern = 0.0 if key is None else key.pattern
-        weight = c.colour_weight * (_PLAIN_COLOUR_SHARE + (1.0 - _PLAIN_COLOUR_SHARE) * pattern)
+        texture = 0.0 if key is None else key.texture
+        weight = c.colour_weight * (_PLAIN_COLOUR_SHARE + (1.0 - _PLAIN_COLOUR_SHARE) * texture)
         return Terms(step.level, c.depth_sigma_m, step.gate_m, c.colour_sigma * step.colour_factor, weight)
 
     def _cells(self, share: float) -> int:
@@ -245,4 +245,4 @@ def _covariance(last: Fit) -> npt.NDArray[np.float64]:
     ridge = np.eye(6) * max(1e-9, 1e-9 * float(np.trace(hessian)))
     spread = np.linalg.inv(hessian + ridge)
     order = [3, 4, 5, 0, 1, 2]
-    return spread[np.ix_(order, order)]
+    return (0.5 * (spread + spread.T))[np.ix_(order, order)]

@@ -15,6 +15,9 @@ from storm_ros.core.types import Camera, Mask, Pose, RgbdFrame
 
 LEVELS = 3
 _PLAIN_SPREAD, _RICH_SPREAD = 0.05, 0.12
+_PLAIN_DETAIL, _DETAIL_RANGE = 0.015, 0.03
+_PLAIN_CHROMA, _CHROMA_RANGE = 0.012, 0.04
+_MIN_TEXTURE_PIXELS = 50
 _serials = itertools.count()
 
 
@@ -47,7 +50,7 @@ class Keyframe:
         matrix: the pose as the kernels take it.
         cam_T_obj: (4, 4) pose of the object there.
         direction: (3,) unit vector from the object to the camera, in the object's frame.
-        pattern: in [0, 1], how much the object's colours vary there; on a plain object what varies is the shading.
+        texture: in [0, 1], how much print or paint it shows; what varies on a plain object is its shading.
         serial: different for every keyframe of the program.
     """
 
@@ -56,7 +59,7 @@ class Keyframe:
     matrix: Any
     cam_T_obj: Pose
     direction: npt.NDArray[np.float64]
-    pattern: float
+    texture: float
     serial: int
 
 
@@ -77,16 +80,54 @@ def upload_frame(frame: RgbdFrame, device: str) -> FrameImages:
 
 def make_keyframe(images: FrameImages, mask: Mask, cam_T_obj: Pose, device: str) -> Keyframe:
     """A keyframe from a frame already on the device."""
-    to_camera = -cam_T_obj[:3, :3].T @ cam_T_obj[:3, 3]
     return Keyframe(
         images,
         _share(np.ascontiguousarray(mask, dtype=np.uint8), wp.uint8, device),
         wp.mat44(np.asarray(cam_T_obj, dtype=np.float32)),
         np.array(cam_T_obj, dtype=np.float64),
-        to_camera / max(float(np.linalg.norm(to_camera)), 1e-9),
-        patterned(images.frame.rgb[mask] / np.float32(255.0)),
+        view_direction(cam_T_obj),
+        texture(images.frame.rgb, mask),
         next(_serials),
     )
+
+
+def view_direction(cam_T_obj: Pose) -> npt.NDArray[np.float64]:
+    """Unit vector (3,) from the object to the camera, in the object's frame."""
+    to_camera = -cam_T_obj[:3, :3].T @ cam_T_obj[:3, 3]
+    return to_camera / max(float(np.linalg.norm(to_camera)), 1e-9)
+
+
+def texture(rgb: npt.NDArray[np.uint8], mask: Mask) -> float:
+    """How much print or paint a surface shows: 0 for a plain one, whatever its shading, 1 for a printed one.
+
+    Fine brightness detail (without what varies as smoothly as shading does) or the spread of chromaticity, whichever
+    is stronger, away from the mask's rim.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool, the object's visible pixels.
+    """
+    rows, cols = np.nonzero(mask)
+    if len(rows) < _MIN_TEXTURE_PIXELS:
+        return 0.0
+    radius = float(np.sqrt(len(rows) / np.pi))
+    crop = np.s_[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+    covered = np.pad(mask[crop].astype(np.uint8), 1)[1:-1, 1:-1]
+    rim = 2 * max(1, round(0.08 * radius)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (rim, rim))
+    inner = cv2.erode(covered, disc, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    if int(inner.sum()) < _MIN_TEXTURE_PIXELS:
+        return 0.0
+    fine = cv2.GaussianBlur(rgb[crop].astype(np.float32) / 255.0, (0, 0), 1.0)
+    weight = covered.astype(np.float32)
+    reach = max(1.5, 0.12 * radius)
+    smooth = cv2.GaussianBlur(fine * weight[..., None], (0, 0), reach)
+    smooth /= cv2.GaussianBlur(weight, (0, 0), reach)[..., None] + 1e-6
+    detail = float(np.median(np.abs(fine - smooth)[inner].mean(1)))
+    chroma = (fine / (fine.sum(2, keepdims=True) + 0.15))[inner]
+    paint = float(np.sqrt(((chroma - chroma.mean(0)) ** 2).mean()))
+    strongest = max((detail - _PLAIN_DETAIL) / _DETAIL_RANGE, (paint - _PLAIN_CHROMA) / _CHROMA_RANGE)
+    return float(np.clip(strongest, 0.0, 1.0))
 
 
 def patterned(colours: npt.NDArray[np.floating]) -> float:
