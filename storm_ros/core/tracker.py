@@ -249,6 +249,8 @@ def _follow(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdF
     """One frame of an object that has a pose."""
     assert state.motion is not None
     guesses = motion_model.predicted(state.motion, frame.stamp_ns)
+    if state.status is TrackStatus.SUSPECT and state.trusted is not None:
+        guesses = (*guesses, state.trusted.cam_T_obj)
     with clock.stage("track"):
         estimate = parts.pose.track(frame, state.model, guesses)
     with clock.stage("verify"):
@@ -258,7 +260,10 @@ def _follow(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdF
     if gate.lost:
         return _give_up(state, gate, energy, cause or LossCause.ENERGY, frame)
     doubtful = gate.bad_frames > 0
-    motion = motion_model.moved(state.motion, estimate.cam_T_obj, frame.stamp_ns)
+    if doubtful:  # a pose that may be wrong tells no velocity
+        motion = motion_model.at_rest(estimate.cam_T_obj, frame.stamp_ns)
+    else:
+        motion = motion_model.moved(state.motion, estimate.cam_T_obj, frame.stamp_ns)
     after = replace(
         state,
         gate=gate,

@@ -17,7 +17,7 @@ from storm_ros.pose.assess import assess, shown_area
 from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame, view_direction
 from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model
 from storm_ros.pose.solver import Fit, Terms, fit, warm_up
-from storm_ros.pose.surroundings import surface_goes_on
+from storm_ros.pose.surroundings import set_off, surface_goes_on
 from storm_ros.pose.view_cache import ViewCache, view_samples
 from storm_ros.render import DeviceMesh, RayCaster
 
@@ -98,8 +98,10 @@ class GeometricEstimator:
         estimate = self._descend(images, model, start)
         if estimate.score < _SEARCH_BELOW:
             for other in self._neighbourhood(images, model, np.asarray(guesses[0], dtype=np.float64)):
-                rival = self._descend(images, model, other)
-                if rival.score > estimate.score and _within_reach(rival.cam_T_obj, guesses, model.radius_m):
+                rival = set_off(frame, model, self._descend(images, model, other))
+                if rival.score > max(estimate.score, _SEARCH_BELOW) and _within_reach(
+                    rival.cam_T_obj, guesses, model.radius_m
+                ):
                     estimate = rival
         return estimate
 

@@ -10,19 +10,18 @@ import warp as wp
 
 from storm_ros.core.config import PoseConfig
 from storm_ros.core.errors import InputError, NoDepthError
-from storm_ros.core.types import Mask, PoseEstimate, Registration
+from storm_ros.core.types import Mask, Registration
 from storm_ros.pose import hypotheses, kernels
 from storm_ros.pose.assess import assess
 from storm_ros.pose.images import FrameImages
 from storm_ros.pose.samples import PoseModel, Samples, take_samples
 from storm_ros.pose.solver import Fit, Terms, fit
-from storm_ros.pose.surroundings import surface_goes_on
+from storm_ros.pose.surroundings import set_off
 from storm_ros.render import RayCaster
 
 MIN_DEPTH_PIXELS = 64
 _OPEN_SURFACE_VIEWS_RAD = np.deg2rad(75.0)
 _DISTINCT_RAD = np.deg2rad(20.0)
-_GOES_ON_LIMIT, _GOES_ON_RAMP = 0.45, 0.25
 _COARSE_CELLS, _FINE_CELLS = 14, 28
 
 
@@ -80,7 +79,7 @@ def register(images: FrameImages, mask: Mask, model: PoseModel, config: PoseConf
     judged = [
         (
             float(quality[i]),
-            _set_off(images, model, assess(images, model, poses[i], caster, tolerance_m=config.agreement_m)),
+            set_off(images.frame, model, assess(images, model, poses[i], caster, tolerance_m=config.agreement_m)),
         )
         for i in _distinct(poses, quality, 3)
     ]
@@ -172,16 +171,6 @@ def _quality(
     union = s[:, kernels.TOTAL] + np.maximum(expected - s[:, kernels.WITH_DEPTH], 0.0)
     colour = (s[:, kernels.COLOUR_WEIGHT] + 5.0) / (s[:, kernels.COLOURED] + 5.0)
     return s[:, kernels.INLIERS] / np.maximum(union, 1.0) * colour
-
-
-def _set_off(images: FrameImages, model: PoseModel, estimate: PoseEstimate) -> PoseEstimate:
-    """The estimate with a lower score where the surface goes on around it far more than in the reference."""
-    if estimate.mask is None or np.isnan(model.reference_goes_on):
-        return estimate
-    excess = surface_goes_on(images.frame, estimate.mask, model.radius_m) - model.reference_goes_on
-    if np.isnan(excess):
-        return estimate
-    return replace(estimate, score=estimate.score * float(np.clip((_GOES_ON_LIMIT - excess) / _GOES_ON_RAMP, 0.0, 1.0)))
 
 
 def _distinct(poses: npt.NDArray[np.float64], quality: npt.NDArray[np.float64], count: int) -> list[int]:

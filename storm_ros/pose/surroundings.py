@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
-from storm_ros.core.types import Mask, RgbdFrame
+from storm_ros.core.types import Mask, PoseEstimate, RgbdFrame
+from storm_ros.pose.samples import PoseModel
 
 _RING_RADII = 0.12
 _STEP_RADII = 0.18
 _MIN_PIXELS = 20
+_EXCESS_LIMIT, _EXCESS_RAMP = 0.45, 0.25
 
 
 def surface_goes_on(frame: RgbdFrame, mask: Mask, radius_m: float) -> float:
@@ -48,3 +52,16 @@ def surface_goes_on(frame: RgbdFrame, mask: Mask, radius_m: float) -> float:
         return float("nan")
     step = np.abs(depth[use] - total[use] / count[use])
     return float((step < _STEP_RADII * radius_m).mean())
+
+
+def set_off(frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseEstimate:
+    """The estimate with a lower score where the surface goes on around it far more than in the reference.
+
+    For poses that were searched for; one that was followed from frame to frame needs no such doubt.
+    """
+    if estimate.mask is None or np.isnan(model.reference_goes_on):
+        return estimate
+    excess = surface_goes_on(frame, estimate.mask, model.radius_m) - model.reference_goes_on
+    if np.isnan(excess):
+        return estimate
+    return replace(estimate, score=estimate.score * float(np.clip((_EXCESS_LIMIT - excess) / _EXCESS_RAMP, 0.0, 1.0)))

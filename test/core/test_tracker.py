@@ -227,6 +227,16 @@ def test_prediction_is_offered_first() -> None:
     np.testing.assert_allclose(last, at(0.02), atol=1e-9)
 
 
+def test_a_suspect_pose_tells_no_velocity_and_the_trusted_one_is_offered_again() -> None:
+    script = Scripted()
+    script.energies = {3: BAD}
+    script.tracked = {3: estimate(5.0)}
+    run(script, 4)
+    last, trusted = script.guesses[4]
+    np.testing.assert_allclose(last, at(5.0))
+    np.testing.assert_allclose(trusted, at(0.02), atol=1e-9)
+
+
 def test_reference_from_another_recording_is_searched_for() -> None:
     script = Scripted()
     script.candidates = {0: (0.9,)}
