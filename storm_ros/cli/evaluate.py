@@ -115,14 +115,13 @@ def _method(name: str, weights: str) -> Segmenter:
         return SiftSegmenter()
     from storm_ros.factory import build_segmenter
 
-    if name == "cosine":
-        from storm_ros.encoders.nano import NanoFeatures
-        from storm_ros.som.loading import load_som
-        from storm_ros.som.template import TemplateSegmenter
-
-        return TemplateSegmenter(NanoFeatures(load_som(weights).encoder), config)
     config = replace(config, name="som", crops=0 if name == "som-whole" else config.crops)
     segmenter: Any = build_segmenter(config)
+    if name == "cosine":
+        from storm_ros.encoders.nano import NanoFeatures
+        from storm_ros.som.template import TemplateSegmenter
+
+        return TemplateSegmenter(NanoFeatures(segmenter.network.encoder), config)
     if name in ("som-no-alignment", "som-shallow"):
         network = segmenter.network
         off = {"alignment": False} if name == "som-no-alignment" else {"deep": False}

@@ -1,9 +1,11 @@
 """The nano encoder: a small residual network over colour and depth, trained in this project."""
+# pyright: reportMissingImports=false
+# (PyTorch is an extra)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+import math
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,25 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from storm_ros.core.config import knob
-from storm_ros.encoders.nano_input import CHANNELS, input_planes
+from storm_ros.encoders.nano_input import CHANNELS, NanoConfig, input_planes
 
-
-@dataclass(frozen=True, kw_only=True)
-class NanoConfig:
-    """Size of the nano encoder."""
-
-    stem: int = knob(24, "Channels at stride 2.", low=4, high=256)
-    fine: int = knob(40, "Channels at stride 4.", low=4, high=512)
-    middle: int = knob(96, "Channels at stride 8.", low=4, high=1024)
-    coarse: int = knob(144, "Channels at stride 16.", low=4, high=2048)
-    fine_blocks: int = knob(1, "Residual blocks at stride 4.", low=0, high=16)
-    middle_blocks: int = knob(1, "Residual blocks at stride 8, and again after the coarse ones.", low=0, high=16)
-    coarse_blocks: int = knob(2, "Residual blocks at stride 16.", low=0, high=16)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Features(NamedTuple):
-    """What the encoder sees in an image: (N, fine, H/4, W/4) and (N, middle, H/8, W/8)."""
+    """What the encoder sees in an image: (N, fine, H/4, W/4) and (N, middle + colour, H/8, W/8)."""
 
     fine: Tensor
     middle: Tensor
@@ -55,8 +45,8 @@ class Residual(nn.Module):
         self.norm = ChannelNorm(channels)
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias if self.second.bias is not None else self.second.weight)
+        for parameter in self.second.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
@@ -81,6 +71,15 @@ class NanoEncoder(nn.Module):
         self.mixed = nn.Sequential(*(Residual(c.middle) for _ in range(c.middle_blocks)), ChannelNorm(c.middle))
         self.finer = nn.Conv2d(c.middle, c.fine, 1)
         self.fine_norm = ChannelNorm(c.fine)
+        self.colour = nn.Conv2d(3, c.colour, 1)
+        with torch.no_grad():  # waves over colour space: colours alike give features alike, before anything is learnt
+            nn.init.normal_(self.colour.weight, std=c.colour_waves)
+            self.colour.bias = nn.Parameter(2.0 * math.pi * torch.rand(c.colour))
+
+    @property
+    def channels(self) -> int:
+        """Of the features at stride 8."""
+        return self.config.middle + self.config.colour
 
     def forward(self, planes: Tensor) -> Features:
         """Encode images.
@@ -95,7 +94,16 @@ class NanoEncoder(nn.Module):
         up = functional.interpolate(self.down(coarse), scale_factor=2.0, mode="nearest")
         middle = self.mixed(middle + up)
         fine = fine + functional.interpolate(self.finer(middle), scale_factor=2.0, mode="nearest")
-        return Features(self.fine_norm(fine), middle)
+        waves = torch.cos(self.colour(functional.avg_pool2d(planes[:, :3], 8))) * 2.0
+        return Features(self.fine_norm(fine), torch.cat([middle, waves], dim=1))
+
+
+def channels_last(network: Network) -> Network:
+    """The same network with the weights of its convolutions laid out for images whose channels are last in memory."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def planes_tensor(planes: npt.NDArray[np.float32]) -> Tensor:

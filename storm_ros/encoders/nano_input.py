@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from storm_ros.core.config import knob
 from storm_ros.core.errors import InputError
 
 CHANNELS = 7
@@ -14,6 +17,21 @@ CHANNELS = 7
 _FINE_PX = 9
 _COARSE_PX = 33
 _USUAL_PIXEL_M = 0.002
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoConfig:
+    """Size of the nano encoder."""
+
+    stem: int = knob(16, "Channels at stride 2.", low=4, high=256)
+    fine: int = knob(32, "Channels at stride 4.", low=4, high=512)
+    middle: int = knob(96, "Channels at stride 8.", low=4, high=1024)
+    colour: int = knob(32, "Channels that tell the mean colour at stride 8.", low=1, high=512)
+    colour_waves: float = knob(1.5, "How finely these tell colours apart at the start.", low=0.1, high=50.0)
+    coarse: int = knob(144, "Channels at stride 16.", low=4, high=2048)
+    fine_blocks: int = knob(1, "Residual blocks at stride 4.", low=0, high=16)
+    middle_blocks: int = knob(1, "Residual blocks at stride 8, and again after the coarse ones.", low=0, high=16)
+    coarse_blocks: int = knob(2, "Residual blocks at stride 16.", low=0, high=16)
 
 
 def input_planes(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from storm_ros.core import se3
 from storm_ros.core.types import Camera, Pose
-from storm_ros.sim import develop, kinect, random_camera, random_sensor, realsense, sense_depth
+from storm_ros.sim import ColourCamera, develop, kinect, random_camera, random_sensor, realsense, sense_depth
 from storm_ros.training.settings import SceneConfig
 from storm_ros.training.studio import Body, Picture, Rng, Stage, Studio, visible_rect
 
@@ -27,15 +27,17 @@ _DEPTH_STEP_M = 0.0005
 
 @dataclass(frozen=True)
 class Eye:
-    """Where the cameras of a scene may be.
+    """The camera of a scene: where it may be, and how its pictures differ.
 
     Attributes:
         azimuth_rad: direction the table is looked at from.
-        spread_rad: how far the cameras stray from it.
+        spread_rad: how far it strays from there.
+        camera: exposure and white balance on the whole.
     """
 
     azimuth_rad: float
     spread_rad: float
+    camera: ColourCamera
 
 
 def make_scene(studio: Studio, config: SceneConfig, rng: Rng) -> Arrays:
@@ -45,12 +47,12 @@ def make_scene(studio: Studio, config: SceneConfig, rng: Rng) -> Arrays:
         Arrays of Q query images, N objects and R references each:
         rgb (Q, H, W, 3) uint8; depth (Q, H, W) uint16 in units of 0.5 mm; owner (Q, H, W) uint8, object + 1;
         focal (Q,) pixels; visible, whole (Q, N) pixels; angle_deg (Q, N, R) between the views of query and reference;
-        ref_rgb (N, R, S, S, 3), ref_depth (N, R, S, S), ref_mask (N, R, S, S) bool, ref_focal (N, R), ref_visible (N, R)
-        share not hidden; cam_T_obj (Q, N, 4, 4) and ref_cam_T_obj (N, R, 4, 4) float32.
+        ref_rgb (N, R, S, S, 3), ref_depth (N, R, S, S), ref_mask (N, R, S, S) bool, ref_focal (N, R), ref_visible
+        (N, R) share not hidden; cam_T_obj (Q, N, 4, 4) and ref_cam_T_obj (N, R, 4, 4) float32.
     """
     bodies = _cast_of(studio, config.objects, rng)
     turns = [_attitude(rng) for _ in bodies]
-    eye = Eye(float(rng.uniform(0, 2 * np.pi)), float(np.radians(rng.uniform(10, 35))))
+    eye = Eye(float(rng.uniform(0, 2 * np.pi)), float(np.radians(rng.uniform(10, 35))), random_camera(rng))
     spread = float(rng.uniform(0.12, 0.24))
     first = studio.stage(rng, bodies, _placed(rng, bodies, turns, spread))
     out = _reference_arrays(studio, config, rng, first, eye)
@@ -59,7 +61,7 @@ def make_scene(studio: Studio, config: SceneConfig, rng: Rng) -> Arrays:
     some = [bodies[i] for i in shown]
     second = studio.stage(rng, some, _placed(rng, some, jitter, float(rng.uniform(0.1, 0.24))))
     out.update(_query_arrays(studio, config, rng, second, shown, eye))
-    out["angle_deg"] = _angles(out["cam_T_obj"], out["ref_cam_T_obj"])
+    out["angle_deg"] = angles_deg(out["cam_T_obj"], out["ref_cam_T_obj"])
     return out
 
 
@@ -138,7 +140,9 @@ def _reference_arrays(studio: Studio, config: SceneConfig, rng: Rng, stage: Stag
             camera, native = _resized(window, side, side)
             picture = studio.shoot(stage, camera, world_T_cam)
             own = picture.owner == i
-            out["ref_rgb"][i, j], out["ref_depth"][i, j] = _taken(rng, picture, camera, native, blur_px=0.0)
+            out["ref_rgb"][i, j], out["ref_depth"][i, j] = _taken(
+                rng, picture, camera, _setting(rng, eye, config), native, blur_px=0.0
+            )
             out["ref_mask"][i, j] = own
             out["ref_focal"][i, j] = camera.fx
             out["ref_visible"][i, j] = own.sum() / max(int(picture.whole[i]), 1)
@@ -171,7 +175,7 @@ def _query_arrays(
         camera, native = _resized(camera, w, h)
         picture = studio.shoot(stage, camera, world_T_cam)
         blur = float(rng.uniform(2, 9)) if rng.random() < 0.15 else 0.0
-        out["rgb"][k], out["depth"][k] = _taken(rng, picture, camera, native, blur_px=blur)
+        out["rgb"][k], out["depth"][k] = _taken(rng, picture, camera, _setting(rng, eye, config), native, blur_px=blur)
         out["owner"][k] = names[picture.owner + 1]
         out["focal"][k] = camera.fx
         out["visible"][k] = np.bincount(out["owner"][k].ravel(), minlength=n + 1)[1 : n + 1]
@@ -207,8 +211,16 @@ def _resized(camera: Camera, width: int, height: int) -> tuple[Camera, float]:
     return out, min(1.0, camera.width / width)
 
 
+def _setting(rng: Rng, eye: Eye, config: SceneConfig) -> ColourCamera:
+    """The camera's exposure and white balance for one picture; noise, sharpness and compression are anew."""
+    exposure = eye.camera.exposure * float(np.exp(rng.normal(0, config.exposure_spread)))
+    red, blue = np.exp(rng.normal(0, config.balance_spread, 2))
+    balance = eye.camera.white_balance[0] * float(red), 1.0, eye.camera.white_balance[2] * float(blue)
+    return replace(random_camera(rng), exposure=exposure, white_balance=balance)
+
+
 def _taken(
-    rng: Rng, picture: Picture, camera: Camera, native: float, blur_px: float
+    rng: Rng, picture: Picture, camera: Camera, setting: ColourCamera, native: float, blur_px: float
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
     """Colour and depth as real cameras deliver them."""
     height, width = picture.depth_m.shape
@@ -220,7 +232,7 @@ def _taken(
     if blur_px > 0:
         turn = rng.uniform(0, 2 * np.pi)
         flow = np.tile(np.float32(blur_px) * np.array([np.cos(turn), np.sin(turn)], np.float32), (height, width, 1))
-    rgb = develop(radiance, random_camera(rng), rng, flow)
+    rgb = develop(radiance, setting, rng, flow)
     luminance = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     # fields of noise are stored by size and radius: the same few radii keep them few
     base = SENSORS[rng.integers(len(SENSORS))]
@@ -235,7 +247,7 @@ def _taken(
     return rgb, units
 
 
-def _angles(cam_T_obj: npt.NDArray[np.generic], ref_cam_T_obj: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+def angles_deg(cam_T_obj: npt.NDArray[np.generic], ref_cam_T_obj: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Degrees (Q, N, R) between the directions from the object to the two cameras, in the object's frame."""
 
     def towards(pose: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from storm_ros.core.config import check_value, knob, knobs
+from storm_ros.som.sizes import SomConfig
 
 HELD_OUT = (
     "blue_cup,doraemon_bowl,glue_2,large_clamp,orion_pie,plastic_banana,plastic_plum,remote_controller_2,shampoo,"
@@ -27,6 +28,8 @@ class SceneConfig:
     height: int = knob(192, "Rows of a query image.", low=32, high=1024)
     reference_px: int = knob(96, "Side of a reference crop in pixels.", low=32, high=256)
     close_share: float = knob(0.5, "Share of the query images that are crops around an object.", low=0.0, high=1.0)
+    exposure_spread: float = knob(0.15, "Standard deviation of the logarithm of exposure between pictures.", low=0.0)
+    balance_spread: float = knob(0.04, "The same of red and blue against green.", low=0.0)
     stock: int = knob(48, "Procedural objects in a shard's stock.", low=4, high=1024)
     rooms: int = knob(12, "Furnished rooms in a shard's stock.", low=1, high=1024)
     scans: int = knob(24, "Scanned objects in a shard's stock, recoloured ones included.", low=0, high=1024)
@@ -43,6 +46,8 @@ class OptimConfig:
     batch: int = knob(4, "Query images a step and process.", low=1, high=1024)
     pairs: int = knob(6, "References asked for in each query image.", low=1, high=64)
     absent_share: float = knob(0.25, "Share of the references that the query image does not show.", low=0.0, high=1.0)
+    width: int = knob(0, "Columns cut out of a query image around an object; 0: all of it.", low=0, high=4096)
+    height: int = knob(0, "Rows cut out of a query image around an object; 0: all of it.", low=0, high=4096)
     views: int = knob(2, "Most views of a reference; fewer are drawn at random.", low=1, high=16)
     learning_rate: float = knob(1e-3, "Peak learning rate of AdamW.", low=1e-7, high=1.0)
     weight_decay: float = knob(0.01, "Weight decay of AdamW.", low=0.0, high=1.0)
@@ -52,6 +57,10 @@ class OptimConfig:
     ema: float = knob(0.998, "Share of the old in the moving average of the weights.", low=0.0, high=0.99999)
     precision: str = knob("float32", "Arithmetic of the network.", choices=("float32", "bfloat16"))
     threads: int = knob(0, "Threads on a CPU; 0: as many as there are cores.", low=0, high=256)
+    depth_dropout: float = knob(0.15, "Share of the images whose depth is withheld.", low=0.0, high=1.0)
+    colour_agreement: float = knob(
+        0.0, "Share of the colour difference between an object's two pictures that is taken away.", low=0.0, high=1.0
+    )
     augment: bool = knob(True, "Change colours, sharpness and depth at random.")
     focal: float = knob(20.0, "Weight of the focal loss of the mask.", low=0.0)
     dice: float = knob(1.0, "Weight of the dice loss of the mask.", low=0.0)
@@ -69,20 +78,10 @@ def _checked(config: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderSettings:
-    """Size of the encoder."""
-
-    fine: int = knob(48, "Channels at stride 4.", low=4, high=512)
-    middle: int = knob(96, "Channels at stride 8.", low=4, high=1024)
-    coarse: int = knob(160, "Channels at stride 16.", low=4, high=2048)
-    blocks: int = knob(2, "Residual blocks at each stride.", low=1, high=16)
-    depth_dropout: float = knob(0.2, "Share of the training images whose depth is withheld.", low=0.0, high=1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything of one training."""
 
+    model: SomConfig = field(default_factory=SomConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: str = knob("", "Folders of shards, by commas.")

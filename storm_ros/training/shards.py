@@ -83,9 +83,7 @@ class Shards:
     def _shard(self, index: int) -> dict[str, npt.NDArray[np.generic]]:
         if index not in self._open:
             try:
-                self._open[index] = {
-                    name: np.load(self.paths[index] / f"{name}.npy", mmap_mode="r") for name in FIELDS
-                }
+                self._open[index] = {name: np.load(self.paths[index] / f"{name}.npy", mmap_mode="r") for name in FIELDS}
             except (OSError, ValueError) as error:
                 raise RecordingError(
                     f"shard {self.paths[index]} cannot be read ({error}): delete it and make it again"

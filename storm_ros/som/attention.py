@@ -1,0 +1,128 @@
+"""Attention blocks of the segmenter, and the text conditioning that changes nothing until it is trained."""
+# pyright: reportMissingImports=false
+# (PyTorch is an extra)
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Conditioned(nn.Module):
+    """Layer norm whose scale and shift come from the text: (1 + s(e)) * (F - mean) / std + b(e), zero at the start."""
+
+    def __init__(self, channels: int, text: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, elementwise_affine=False)
+        self.affine = nn.Linear(text, 2 * channels)
+        for parameter in self.affine.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, tokens: Tensor, text: Tensor) -> Tensor:
+        """Tokens (N, L, C) under a text embedding (N, T), or (1, T) for all."""
+        scale, shift = self.affine(text)[:, None].chunk(2, dim=-1)
+        return torch.addcmul(shift, self.norm(tokens), 1.0 + scale)
+
+
+class ChannelGate(nn.Module):
+    """Turns channels of the reference down or up by what the reference and the text are; 1 at the start."""
+
+    def __init__(self, channels: int, text: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(channels + text, channels)
+        for parameter in self.gate.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, tokens: Tensor, summary: Tensor, text: Tensor) -> Tensor:
+        """Tokens (N, L, C) gated by a summary of the reference (N, C) and the text (N, T) or (1, T)."""
+        given = torch.cat([summary, text.expand(len(summary), -1)], dim=-1)
+        return tokens * (2.0 * torch.sigmoid(self.gate(given)))[:, None]
+
+
+class SelfAttention(nn.Module):
+    """Self-attention and a small perceptron over a few tokens."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(channels), nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+        )
+        for layer in (self.out, self.mlp[-1]):  # nothing is added at the start of the training
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, L, C) to the same."""
+        n, length, channels = tokens.shape
+        qkv = self.qkv(self.norm(tokens)).view(n, length, 3, self.heads, channels // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        tokens = tokens + self.out(mixed.transpose(1, 2).reshape(n, length, channels))
+        return tokens + self.mlp(tokens)
+
+
+class Retrieval(nn.Module):
+    """One fusion block: query tokens fetch from the reference's, and carry its objectness along.
+
+    Each query token may also choose a learnt token that stands for "nothing of the reference". Queries and keys are
+    made alike at the start, so that what looks the same finds each other before anything is learnt.
+    """
+
+    def __init__(self, channels: int, heads: int, text: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = Conditioned(channels, text)
+        self.reference_norm = nn.LayerNorm(channels)
+        self.q = nn.Linear(channels, channels)
+        self.kv = nn.Linear(channels, 2 * channels)
+        self.sharpness = nn.Parameter(torch.full((heads, 1, 1), 2.0))
+        self.none = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
+        self.gate = ChannelGate(channels, text)
+        self.out = nn.Linear(channels, channels)
+        self.objectness = nn.Parameter(torch.randn(channels) * 0.3)
+        self.mix_norm = nn.LayerNorm(channels)
+        self.mix = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            nn.init.orthogonal_(self.q.weight)
+            self.kv.weight[:channels] = self.q.weight
+            for parameter in (self.q.bias, self.kv.bias):
+                parameter.zero_()
+            for parameter in (self.out.weight, self.mix.weight):
+                parameter.mul_(0.2)
+
+    def forward(
+        self, query: Tensor, reference: Tensor, objectness: Tensor, summary: Tensor, text: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Fetch from the reference.
+
+        Args:
+            query: (P, H * W, C) tokens of P pairs.
+            reference: (P, L, C) tokens.
+            objectness: (P, L) how much of each reference token is the object.
+            summary: (P, C) of the reference.
+            text: (P, T) or (1, T).
+            size: (H, W).
+
+        Returns:
+            The query tokens (P, H * W, C), and the objectness W carries onto them (P, H * W) in [0, 1].
+        """
+        p, length, channels = query.shape
+        width = channels // self.heads
+        gated = self.gate(self.reference_norm(reference), summary, text)
+        k, v = self.kv(torch.cat([self.none.expand(p, 1, channels), gated], 1)).chunk(2, dim=-1)
+        q = self.q(self.norm(query, text)).view(p, length, self.heads, width).transpose(1, 2)
+        k = k.reshape(p, -1, self.heads, width).transpose(1, 2)
+        v = v.reshape(p, -1, self.heads, width).transpose(1, 2)
+        weights = torch.softmax((q * (self.sharpness * width**-0.5)) @ k.transpose(2, 3), dim=-1)
+        told = functional.pad(objectness, (1, 0))
+        carried = (weights @ told[:, None, :, None]).mean(1)
+        fetched = (weights @ v).transpose(1, 2).reshape(p, length, channels)
+        query = query + self.out(fetched) + carried * self.objectness
+        grid = self.mix_norm(query).view(p, *size, channels).permute(0, 3, 1, 2)
+        mixed = functional.relu(self.mix(grid)).permute(0, 2, 3, 1).reshape(p, length, channels)
+        return query + mixed, carried[..., 0]

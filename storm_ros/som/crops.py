@@ -1,0 +1,103 @@
+"""Cuts of images as the segmenting network takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from storm_ros.core.errors import InputError
+from storm_ros.core.types import Mask, RgbdFrame, View
+from storm_ros.encoders.nano_input import input_planes
+
+Floats = npt.NDArray[np.float32]
+
+REFERENCE_MARGIN = 1.3
+"""Side of a reference crop relative to the object's longer side."""
+
+MIN_REFERENCE_PX = 100
+
+_PLAIN = 4.0  # standard deviation of the colours, of 255, below which a surface shows nothing
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, in its pixels: left, top, width and height; it may reach beyond the image."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def cut(frame: RgbdFrame, window: Window, width: int, height: int) -> Floats:
+    """Input planes (height, width, 7) of a window of a frame; what lies beyond the image is repeated, without depth."""
+    scale = np.array([window.width / width, window.height / height])
+    to_frame = np.array([
+        [scale[0], 0.0, window.x + 0.5 * scale[0] - 0.5], [0.0, scale[1], window.y + 0.5 * scale[1] - 0.5],
+    ])  # fmt: skip
+    flags = cv2.WARP_INVERSE_MAP
+    rgb = frame.rgb
+    coarser = float(scale.max())
+    if coarser > 1.2:  # average what falls into one pixel
+        size = round(coarser)
+        rgb = np.asarray(cv2.blur(rgb, (size, size)), dtype=np.uint8)
+        if size % 2 == 0:
+            to_frame[:, 2] += 0.5  # an even window lies half a pixel off
+    colour = cv2.warpAffine(
+        rgb, to_frame, (width, height), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    depth = cv2.warpAffine(frame.depth_m, to_frame, (width, height), flags=cv2.INTER_NEAREST | flags)
+    focal = frame.camera.fx / float(scale[0])
+    return input_planes(np.asarray(colour, np.uint8), np.asarray(depth, np.float32), focal)
+
+
+def reference_crop(view: View, side: int) -> tuple[Floats, Floats]:
+    """Input planes (side, side, 7) and mask (side, side) of a reference view.
+
+    Raises:
+        InputError: a mask that does not fit or is too small, or an object that shows neither texture nor depth.
+    """
+    frame, mask = view.frame, checked_reference(view)
+    rows, columns = np.nonzero(mask)
+    size = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    middle = (columns.min() + columns.max()) / 2.0, (rows.min() + rows.max()) / 2.0
+    length = REFERENCE_MARGIN * size
+    window = Window(middle[0] + 0.5 - length / 2, middle[1] + 0.5 - length / 2, length, length)
+    scale = length / side
+    to_frame = np.array([
+        [scale, 0.0, window.x + 0.5 * scale - 0.5], [0.0, scale, window.y + 0.5 * scale - 0.5],
+    ])  # fmt: skip
+    cover = mask.astype(np.float32)
+    if scale > 1.2:
+        cover = cv2.GaussianBlur(cover, (0, 0), 0.4 * scale)
+    cover = cv2.warpAffine(cover, to_frame, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return cut(frame, window, side, side), np.asarray(cover, np.float32)
+
+
+def checked_reference(view: View) -> Mask:
+    """The view's mask, (H, W) bool.
+
+    Raises:
+        InputError: a mask that does not fit or is too small, or an object that shows neither texture nor depth.
+    """
+    frame, mask = view.frame, np.asarray(view.mask)
+    if mask.dtype != np.bool_ or mask.shape != frame.shape:
+        raise InputError(
+            f"reference mask is {mask.dtype} {mask.shape} but the image is {frame.shape}: a bool mask of the image's "
+            "size is needed"
+        )
+    pixels = int(mask.sum())
+    if pixels < MIN_REFERENCE_PX:
+        raise InputError(
+            f"reference mask has {pixels} pixels: at least {MIN_REFERENCE_PX} are needed; take a nearer view"
+        )
+    textured = float(frame.rgb[mask].astype(np.float32).std(0).max()) >= _PLAIN
+    if not textured and not (frame.depth_m[mask] > 0).any():
+        raise InputError(
+            "reference shows neither texture nor depth under its mask: there is nothing to find it by; take a view "
+            "with depth, or with some of its print"
+        )
+    return mask

@@ -1,0 +1,174 @@
+"""The segmenting network: reference views and a query image in; mask, its IoU and the object's presence out."""
+# pyright: reportMissingImports=false
+# (PyTorch is an extra)
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from storm_ros.core.errors import InputError
+from storm_ros.encoders.nano import ChannelNorm, Features, NanoEncoder
+from storm_ros.som.attention import Retrieval, SelfAttention
+from storm_ros.som.sizes import MAX_VIEWS, SomConfig
+
+
+class Described(NamedTuple):
+    """References as the fusion blocks need them: original and refined tokens (N, L, C), objectness (N, L)."""
+
+    original: Tensor
+    refined: Tensor
+    objectness: Tensor
+    summary: Tensor
+
+    def chosen(self, index: Tensor) -> Described:
+        """Those of the given numbers."""
+        return Described(*(part[index] for part in self))
+
+
+class Output(NamedTuple):
+    """What the network says of P pairs.
+
+    Attributes:
+        mask: (P, H / 4, W / 4) logits.
+        presence: (P,) logits.
+        iou: (P,) logits of the mask's IoU.
+        coarse: (blocks, P, H / 8, W / 8) objectness carried by each block, in [0, 1].
+    """
+
+    mask: Tensor
+    presence: Tensor
+    iou: Tensor
+    coarse: Tensor
+
+
+class SomNetwork(nn.Module):
+    """Encoder, gathering of the reference, fusion with the query, decoder and heads.
+
+    A query image is encoded once for all its references (`encode`), a reference once for all queries (`describe`).
+    """
+
+    def __init__(self, config: SomConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or SomConfig()
+        c.check()
+        cells = (c.reference_px // 8) ** 2
+        self.encoder = NanoEncoder(c.encoder)
+        self.to_reference = nn.Linear(self.encoder.channels, c.channels)
+        self.kind = nn.Linear(1, c.channels)
+        self.place = nn.Parameter(torch.randn(cells, c.channels) * 0.02)
+        self.per_view = SelfAttention(c.channels, c.heads)
+        self.across_views = SelfAttention(c.channels, c.heads)
+        self.to_query = nn.Linear(self.encoder.channels, c.channels)
+        self.blocks = nn.ModuleList(Retrieval(c.channels, c.heads, c.text) for _ in range(c.blocks))
+        self.up = nn.Conv2d(c.channels, c.mask_channels, 1)
+        self.skip = nn.Conv2d(c.encoder.fine, c.mask_channels, 1)
+        self.told = nn.Parameter(torch.randn(c.mask_channels) * 0.5)
+        self.refine = nn.Conv2d(c.mask_channels, c.mask_channels, 3, padding=1)
+        self.refine_norm = ChannelNorm(c.mask_channels)
+        self.mask = nn.Conv2d(c.mask_channels, 1, 3, padding=1)
+        self.judge = nn.Sequential(nn.Linear(3 * c.channels + 3, c.channels), nn.ReLU(), nn.Linear(c.channels, 2))
+        # most pixels are not the object: so the network expects from the start
+        with torch.no_grad():  # query and reference start alike, and what the reference's mask adds is small
+            self.to_reference.weight.copy_(self.to_query.weight)
+            self.to_reference.bias.copy_(self.to_query.bias)
+            nn.init.normal_(self.kind.weight, std=0.05)
+            nn.init.zeros_(self.kind.bias)
+        self.mask.bias = nn.Parameter(torch.full((1,), -3.0))
+
+    def encode(self, planes: Tensor) -> Features:
+        """Features of query images (B, 7, H, W)."""
+        return self.encoder(planes)
+
+    def describe(self, planes: Tensor, masks: Tensor) -> Described:
+        """Gather the tokens of references.
+
+        Args:
+            planes: (N, V, 7, S, S) of V views each.
+            masks: (N, V, S, S) in [0, 1].
+
+        Raises:
+            InputError: no view, more than 16, or views of another size.
+        """
+        n, views = planes.shape[:2]
+        side = self.config.reference_px
+        if not 1 <= views <= MAX_VIEWS:
+            raise InputError(f"reference has {views} views: 1 to {MAX_VIEWS} are needed; leave some out")
+        if planes.shape[-2:] != (side, side) or masks.shape != (n, views, side, side):
+            raise InputError(
+                f"reference views have shapes {tuple(planes.shape)} and {tuple(masks.shape)}: {side} x {side} is needed"
+            )
+        middle = self.encoder(planes.flatten(0, 1)).middle.flatten(2).transpose(1, 2)
+        objectness = functional.avg_pool2d(masks.flatten(0, 1)[:, None], 8).flatten(1)
+        original = self.to_reference(middle) + self.kind(objectness[..., None]) + self.place
+        refined = self.per_view(original)
+        original = original.view(n, -1, self.config.channels)
+        objectness = objectness.view(n, -1)
+        refined = self.across_views(refined.view(n, -1, self.config.channels))
+        share = objectness / objectness.sum(1, keepdim=True).clamp_min(1e-6)
+        return Described(original, refined, objectness, (share[:, None] @ refined)[:, 0])
+
+    def decide(self, features: Features, described: Described, text: Tensor | None = None) -> Output:
+        """Look for references in query images.
+
+        Args:
+            features: of B query images.
+            described: P references, the same number for each image: first those of the first image.
+            text: (P, T) embedding of a text about each object; zeros where there is none.
+
+        Raises:
+            InputError: the references cannot be shared out among the images.
+        """
+        c = self.config
+        images, pairs = len(features.middle), len(described.summary)
+        if pairs % images:
+            raise InputError(f"{pairs} references for {images} images: the same number for each is needed")
+        height, width = features.middle.shape[-2:]
+        tokens = self.to_query(features.middle.flatten(2).transpose(1, 2))
+        tokens = _repeated(tokens, pairs // images)
+        text = tokens.new_zeros(1, c.text) if text is None else text
+        carried: list[Tensor] = []
+        for number, block in enumerate(self.blocks):
+            shallow = number < max(1, len(self.blocks) // 2) or not c.deep
+            reference = described.original if shallow else described.refined
+            tokens, told = block(tokens, reference, described.objectness, described.summary, text, (height, width))
+            carried.append(told)
+        coarse = torch.stack(carried).view(len(carried), -1, height, width)
+        mask = self._decoded(tokens, features.fine, coarse[-1])
+        judged = self.judge(_summary(tokens, described.summary, carried[-1], mask))
+        return Output(mask, judged[:, 0], judged[:, 1], coarse)
+
+    def _decoded(self, tokens: Tensor, fine: Tensor, told: Tensor) -> Tensor:
+        p, height, width = told.shape
+        grid = tokens.view(p, height, width, -1).permute(0, 3, 1, 2)
+        x = self.up(grid)
+        if self.config.alignment:
+            x = x + told[:, None] * self.told[:, None, None]
+        x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        skip = self.skip(fine)
+        x = functional.relu((x.view(len(skip), -1, *skip.shape[1:]) + skip[:, None]).view(x.shape))
+        x = x + functional.relu(self.refine(self.refine_norm(x)))
+        return self.mask(x)[:, 0]
+
+    def forward(
+        self, planes: Tensor, reference: Tensor, masks: Tensor, which: Tensor, text: Tensor | None = None
+    ) -> Output:
+        """Everything at once: images (B, 7, H, W), references (N, V, ...), and which (B, K) each image asks for."""
+        return self.decide(self.encode(planes), self.describe(reference, masks).chosen(which.flatten()), text)
+
+
+def _repeated(tokens: Tensor, times: int) -> Tensor:
+    return tokens[:, None].expand(-1, times, -1, -1).reshape(-1, *tokens.shape[1:])
+
+
+def _summary(tokens: Tensor, reference: Tensor, told: Tensor, mask: Tensor) -> Tensor:
+    """What presence and IoU are judged by: (P, 3 C + 3)."""
+    chance = torch.sigmoid(functional.avg_pool2d(mask[:, None], 2).flatten(1))
+    weight = chance + 1e-4
+    weight = weight / weight.sum(1, keepdim=True)
+    inside = (weight[:, None] @ tokens)[:, 0]
+    numbers = torch.stack([chance.amax(1), (weight * told).sum(1), torch.log(chance.sum(1) + 0.1)], dim=1)
+    return torch.cat([inside, reference, inside * reference, numbers], dim=1)

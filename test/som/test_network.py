@@ -1,0 +1,125 @@
+"""The segmenting network: identity at the start, any number of views, gradients everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install storm_ros[learned]")
+
+from storm_ros.core.errors import ConfigError, InputError  # noqa: E402
+from storm_ros.som.attention import ChannelGate, Conditioned, SelfAttention  # noqa: E402
+from storm_ros.som.network import SomNetwork  # noqa: E402
+from storm_ros.som.sizes import SomConfig  # noqa: E402
+
+
+def inputs(network: SomNetwork, views: int = 2, references: int = 3, images: int = 1) -> tuple[Any, ...]:
+    generator = torch.Generator().manual_seed(1)
+    side = network.config.reference_px
+    planes = torch.rand(images, 7, 48, 64, generator=generator)
+    reference = torch.rand(references, views, 7, side, side, generator=generator)
+    masks = (torch.rand(references, views, side, side, generator=generator) > 0.5).float()
+    return planes, reference, masks
+
+
+def test_text_conditioning_is_a_plain_norm_at_the_start() -> None:
+    tokens, text = torch.randn(2, 5, 16), torch.randn(2, 6)
+    expected = torch.nn.functional.layer_norm(tokens, (16,))
+    assert torch.allclose(Conditioned(16, 6)(tokens, text), expected, atol=1e-6)
+
+
+def test_the_gate_lets_everything_through_at_the_start() -> None:
+    tokens = torch.randn(2, 5, 16)
+    assert torch.equal(ChannelGate(16, 6)(tokens, torch.randn(2, 16), torch.randn(2, 6)), tokens)
+
+
+def test_self_attention_adds_nothing_at_the_start() -> None:
+    tokens = torch.randn(2, 5, 16)
+    assert torch.equal(SelfAttention(16, 2)(tokens), tokens)
+
+
+def test_text_changes_nothing_until_it_is_trained(network: SomNetwork) -> None:
+    planes, reference, masks = inputs(network)
+    which = torch.tensor([[0, 1, 2]])
+    plain = network(planes, reference, masks, which)
+    told = network(planes, reference, masks, which, torch.randn(3, 6))
+    assert torch.allclose(plain.mask, told.mask, atol=1e-6)
+    for block in network.blocks:
+        torch.nn.init.normal_(block.norm.affine.weight)
+    assert not torch.allclose(plain.mask, network(planes, reference, masks, which, torch.randn(3, 6)).mask, atol=1e-3)
+
+
+@pytest.mark.parametrize("views", [1, 2, 5, 16])
+def test_any_number_of_views_with_the_same_weights(network: SomNetwork, views: int) -> None:
+    planes, reference, masks = inputs(network, views=views, references=1)
+    out = network(planes, reference, masks, torch.tensor([[0]]))
+    assert out.mask.shape == (1, 12, 16)
+    assert out.coarse.shape == (2, 1, 6, 8)
+    assert torch.isfinite(out.mask).all()
+
+
+def test_order_of_the_views_does_not_matter(network: SomNetwork) -> None:
+    torch.nn.init.normal_(network.across_views.out.weight, std=0.1)
+    planes, reference, masks = inputs(network, views=3, references=1)
+    which = torch.tensor([[0]])
+    turned = network(planes, reference.flip(1), masks.flip(1), which)
+    assert torch.allclose(network(planes, reference, masks, which).mask, turned.mask, atol=1e-5)
+
+
+@pytest.mark.parametrize("views", [0, 17])
+def test_too_few_or_too_many_views_are_refused(network: SomNetwork, views: int) -> None:
+    with pytest.raises(InputError, match=f"{views} views: 1 to 16"):
+        network.describe(torch.zeros(1, views, 7, 32, 32), torch.zeros(1, views, 32, 32))
+
+
+def test_views_of_another_size_are_refused(network: SomNetwork) -> None:
+    with pytest.raises(InputError, match="32 x 32 is needed"):
+        network.describe(torch.zeros(1, 1, 7, 64, 64), torch.zeros(1, 1, 64, 64))
+
+
+def test_references_must_divide_among_images(network: SomNetwork) -> None:
+    planes, reference, masks = inputs(network, images=2)
+    with pytest.raises(InputError, match="3 references for 2 images"):
+        network.decide(network.encode(planes), network.describe(reference, masks))
+
+
+def test_references_do_not_disturb_each_other(network: SomNetwork) -> None:
+    planes, reference, masks = inputs(network, images=2, references=2)
+    together = network(planes, reference, masks, torch.tensor([[0, 1], [1, 0]]))
+    alone = network(planes[1:], reference[:1], masks[:1], torch.tensor([[0]]))
+    assert torch.allclose(together.mask[3], alone.mask[0], atol=1e-5)
+    assert torch.allclose(together.presence[3], alone.presence[0], atol=1e-5)
+
+
+def test_gradient_reaches_every_weight(network: SomNetwork) -> None:
+    for parameter in network.parameters():  # off the zeros that make the start an identity
+        torch.nn.init.normal_(parameter, std=0.2)
+    planes, reference, masks = inputs(network)
+    out = network(planes, reference, masks, torch.tensor([[0, 1, 2]]), torch.randn(3, 6))
+    (out.mask.square().mean() + out.presence.sum() + out.iou.sum() + out.coarse.sum()).backward()
+    dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert dead == []
+
+
+def test_alignment_marks_what_looks_like_the_object(network: SomNetwork) -> None:
+    """Untrained: a green square is where a green reference's objectness goes."""
+    side = network.config.reference_px
+    planes = torch.zeros(1, 7, 64, 64)
+    planes[:, 0] = 0.8
+    planes[:, :3, 16:48, 16:48] = torch.tensor([-0.9, 0.7, -0.9])[:, None, None]
+    reference = torch.zeros(1, 1, 7, side, side)
+    reference[:, :, 0] = 0.8
+    reference[:, :, :3, 8:24, 8:24] = torch.tensor([-0.9, 0.7, -0.9])[:, None, None]
+    masks = torch.zeros(1, 1, side, side)
+    masks[..., 8:24, 8:24] = 1.0
+    with torch.no_grad():
+        carried = network(planes, reference, masks, torch.tensor([[0]])).coarse[0, 0]
+    inside = torch.zeros(8, 8, dtype=torch.bool)
+    inside[2:6, 2:6] = True
+    assert carried[inside].mean() > carried[~inside].mean()
+
+
+def test_sizes_that_do_not_divide_are_refused() -> None:
+    with pytest.raises(ConfigError, match="multiple of heads"):
+        SomNetwork(SomConfig(channels=10, heads=3))

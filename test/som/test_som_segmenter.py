@@ -1,0 +1,128 @@
+"""The learned segmenter around its network: windows, masks at full size, presence, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install storm_ros[learned]")
+
+from storm_ros.core.config import SegmenterConfig  # noqa: E402
+from storm_ros.core.errors import InputError, StormError  # noqa: E402
+from storm_ros.core.protocols import Segmenter  # noqa: E402
+from storm_ros.som.crops import Window  # noqa: E402
+from storm_ros.som.network import SomNetwork  # noqa: E402
+from storm_ros.som.segmenter import Look, SomSegmenter, full_mask, likely_windows, whole_window  # noqa: E402
+
+
+@pytest.fixture
+def segmenter(network: SomNetwork) -> SomSegmenter:
+    return SomSegmenter(SegmenterConfig(name="som", presence=0.0), network)
+
+
+Maker = Callable[..., Any]
+
+
+def test_it_is_a_segmenter(segmenter: SomSegmenter) -> None:
+    assert isinstance(segmenter, Segmenter)
+
+
+def test_masks_have_the_size_of_the_frame(segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker) -> None:
+    torch.nn.init.constant_(segmenter.network.mask.bias, 1.0)  # everything is the object
+    frame, _ = square_frame(1)
+    found = segmenter.segment(frame, segmenter.describe(a_reference()))
+    assert found
+    assert all(c.mask.shape == frame.shape and c.mask.dtype == np.bool_ and 0 <= c.score <= 1 for c in found)
+    assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
+
+
+def test_the_same_again(segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker) -> None:
+    torch.nn.init.constant_(segmenter.network.mask.bias, 0.0)
+    frame, _ = square_frame(1)
+    description = segmenter.describe(a_reference(3))
+    first, second = segmenter.segment(frame, description), segmenter.segment(frame, description)
+    assert len(first) == len(second)
+    assert all(np.array_equal(a.mask, b.mask) and a.score == b.score for a, b in zip(first, second, strict=True))
+
+
+def test_what_is_not_believed_present_is_not_returned(
+    network: SomNetwork, a_reference: Maker, square_frame: Maker
+) -> None:
+    torch.nn.init.constant_(network.mask.bias, 1.0)
+    torch.nn.init.constant_(network.judge[2].bias, -20.0)
+    segmenter = SomSegmenter(SegmenterConfig(name="som", presence=0.5), network)
+    frame, _ = square_frame(1)
+    assert segmenter.segment(frame, segmenter.describe(a_reference())) == ()
+
+
+def test_whole_image_only(network: SomNetwork, a_reference: Maker, square_frame: Maker) -> None:
+    torch.nn.init.constant_(network.mask.bias, 1.0)
+    segmenter = SomSegmenter(SegmenterConfig(name="som", presence=0.0, crops=0), network)
+    frame, _ = square_frame(1)
+    found = segmenter.segment(frame, segmenter.describe(a_reference()))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("views", [0, 17])
+def test_number_of_views(segmenter: SomSegmenter, views: int, a_reference: Maker) -> None:
+    with pytest.raises(InputError, match=f"{views} views: 1 to 16"):
+        segmenter.describe(a_reference(views))
+
+
+def test_an_answer_that_is_not_finite_is_an_error(
+    segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker
+) -> None:
+    torch.nn.init.constant_(segmenter.network.skip.bias, float("nan"))
+    frame, _ = square_frame(1)
+    with pytest.raises(StormError, match="not finite"):
+        segmenter.segment(frame, segmenter.describe(a_reference()))
+
+
+def peak_at(row: int, column: int, shape: tuple[int, int] = (48, 64)) -> np.ndarray:
+    logits = np.full(shape, -8.0, np.float32)
+    logits[row - 2 : row + 3, column - 2 : column + 3] = 4.0
+    return logits
+
+
+def test_windows_lie_about_the_peaks_as_large_as_depth_says(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    whole = Look(whole_window(frame), peak_at(24, 32), 1.0, 1.0)
+    first = likely_windows(frame, whole, 0.2, 3)[0]
+    assert first.x + first.width / 2 == pytest.approx(81.25, abs=1.5)
+    assert first.y + first.height / 2 == pytest.approx(61.25, abs=1.5)
+    assert first.height == pytest.approx(3.8 * 0.2 * 150 / 0.75, rel=0.05)
+
+
+def test_two_peaks_two_windows(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    logits = np.maximum(peak_at(10, 10), peak_at(38, 54) - 1)
+    windows = likely_windows(frame, Look(whole_window(frame), logits, 1.0, 1.0), 0.05, 3)
+    middles = [(w.x + w.width / 2, w.y + w.height / 2) for w in windows[:2]]
+    assert middles[0] == pytest.approx((26.25, 26.25), abs=2)
+    assert middles[1] == pytest.approx((136.25, 96.25), abs=2)
+
+
+def test_nothing_likely_no_window(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    assert likely_windows(frame, Look(whole_window(frame), np.full((48, 64), -9.0, np.float32), 0.0, 0.0), 0.1, 3) == []
+
+
+def test_a_mask_is_laid_where_its_window_lies(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    logits = np.full((32, 40), -5.0, np.float32)
+    logits[8:24, 10:30] = 5.0
+    mask = full_mask(frame, Look(Window(60, 40, 40, 32), logits, 1.0, 1.0), 0.0)
+    rows, columns = np.nonzero(mask)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (70, 89, 48, 63)
+
+
+def test_what_lies_far_behind_is_cut_off(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    frame.depth_m[:, 80:] = 2.0
+    logits = np.full((32, 40), 5.0, np.float32)
+    mask = full_mask(frame, Look(Window(40, 40, 50, 40), logits, 1.0, 1.0), 0.1)
+    assert mask[50, 45]
+    assert not mask[:, 80:].any()

@@ -1,0 +1,72 @@
+"""Simulated training scenes: the same from the same seed, and consistent in themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from storm_ros.core.errors import InputError, RecordingError
+from storm_ros.training.settings import HELD_OUT, SceneConfig
+from storm_ros.training.shards import FIELDS, Shards, write_shard
+from storm_ros.training.studio import scanned
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory, tiny: SceneConfig) -> Path:
+    folder = tmp_path_factory.mktemp("simulated")
+    write_shard(folder, tiny, 3, [])
+    return folder
+
+
+def test_the_same_seed_gives_the_same_shard(simulated: Path, tiny: SceneConfig, tmp_path: Path) -> None:
+    write_shard(tmp_path, tiny, 3, [])
+    for name in FIELDS:
+        ours, theirs = (np.load(folder / "00003" / f"{name}.npy") for folder in (simulated, tmp_path))
+        assert np.array_equal(ours, theirs), name
+
+
+def test_a_shard_is_consistent(simulated: Path, tiny: SceneConfig) -> None:
+    scene = Shards([simulated]).scene(0)
+    assert scene["rgb"].shape == (1, 48, 64, 3)
+    counted = np.bincount(scene["owner"][0].ravel(), minlength=tiny.objects + 1)[1:]
+    assert np.array_equal(counted, scene["visible"][0])
+    assert (scene["whole"][0] >= scene["visible"][0]).all()
+    assert (np.array(scene["visible"][0]) > 0).sum() <= tiny.shown
+    assert scene["ref_mask"].any()
+    share = np.asarray(scene["ref_visible"])
+    assert ((share >= 0) & (share <= 1)).all()
+
+
+def test_a_shard_that_is_there_stays(simulated: Path, tiny: SceneConfig) -> None:
+    before = (simulated / "00003" / "rgb.npy").stat().st_mtime_ns
+    write_shard(simulated, tiny, 3, [])
+    assert (simulated / "00003" / "rgb.npy").stat().st_mtime_ns == before
+
+
+def test_no_shards_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="storm train scenes"):
+        Shards([tmp_path])
+
+
+def test_a_damaged_shard_is_named(painted: Path, tmp_path: Path) -> None:
+    (tmp_path / "00000").mkdir()
+    for name in FIELDS:
+        data = (painted / "00000" / f"{name}.npy").read_bytes()
+        (tmp_path / "00000" / f"{name}.npy").write_bytes(data[:40] if name == "owner" else data)
+    with pytest.raises(RecordingError, match=r"00000 cannot be read .* delete it"):
+        Shards([tmp_path])
+
+
+@pytest.mark.data
+def test_held_out_scans_are_kept_out(data_dir: Path) -> None:
+    folder = data_dir / "household"
+    if not folder.is_dir():
+        pytest.skip("the scanned objects are not here")
+    names = {f.stem for f in folder.glob("*.glb")}
+    assert set(HELD_OUT.split(",")) <= names
+    assert len(HELD_OUT.split(",")) == 10
+    few = ",".join(sorted(names - {"glue_1", "soap"}))
+    config = SceneConfig(household=str(folder), held_out=few)
+    assert len(scanned(config, held_out=False)) == 2
