@@ -26,4 +26,3 @@ def test_kernels_compile_for_a_jetson_orin(name: str, tmp_path: Path) -> None:
         pytest.skip(f"Warp {wp.__version__} cannot compile ahead of time")
     wp.compile_aot_module(importlib.import_module(name), device=None, arch=ORIN, module_dir=tmp_path, use_ptx=True)
     assert list(tmp_path.glob("*.sm87.ptx"))
-
