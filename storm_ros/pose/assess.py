@@ -7,11 +7,17 @@ import numpy as np
 import numpy.typing as npt
 import warp as wp
 
-from storm_ros.core import se3
 from storm_ros.core.types import Camera, Mask, Pose, PoseEstimate
-from storm_ros.pose import judging, kernels
+from storm_ros.pose import judging
 from storm_ros.pose.images import FrameImages, patterned
-from storm_ros.pose.samples import KEYFRAME_DEPTH_TOLERANCE, PoseModel, best_keyframe, take_samples, view_window
+from storm_ros.pose.samples import (
+    KEYFRAME_DEPTH_TOLERANCE,
+    PoseModel,
+    best_keyframe,
+    grid_view,
+    take_samples,
+    view_window,
+)
 from storm_ros.render import RayCaster
 
 _COLOUR_TOLERANCE = 0.16
@@ -114,9 +120,6 @@ def _cast(
     cells: int,
 ) -> npt.NDArray[np.float32]:
     """One record per ray of the window's grid."""
-    views = np.zeros((1, kernels.VIEW_FLOATS), dtype=np.float32)
-    views[0, :16] = se3.inverse(pose).ravel()
-    views[0, 16:20] = window.fx, window.fy, window.cx, window.cy
     records = wp.zeros((cells * cells, judging.RECORD), dtype=wp.float32, device=caster.device)
     key = best_keyframe(model, pose)
     shown = images if key is None else key.images
@@ -126,7 +129,7 @@ def _cast(
         dim=cells * cells,
         inputs=[
             wp.uint64(model.mesh.id),
-            caster.array(views, wp.float32),
+            caster.array(grid_view(pose, window)[None], wp.float32),
             cells,
             int(model.open_surface),
             matrix,

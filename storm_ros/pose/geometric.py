@@ -133,11 +133,8 @@ class GeometricEstimator:
         if max(float(other.direction @ direction) for other in model.keyframes) > np.cos(_KEYFRAME_ANGLE_RAD):
             return model
         key = make_keyframe(self._images(frame), estimate.mask, estimate.cam_T_obj, self.caster.device)
-        kept = model.keyframes[: model.references]
-        recent = model.keyframes[model.references :][-(self.config.keyframes - model.references - 1) :]
-        if self.config.keyframes - model.references == 1:
-            recent = ()
-        return replace(model, keyframes=(*kept, *recent, key))
+        kept, recent = model.keyframes[: model.references], (*model.keyframes[model.references :], key)
+        return replace(model, keyframes=(*kept, *recent[-(self.config.keyframes - model.references) :]))
 
     def _images(self, frame: RgbdFrame) -> FrameImages:
         images = self._uploaded.get(frame)

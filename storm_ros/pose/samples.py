@@ -12,7 +12,7 @@ import warp as wp
 from storm_ros.core import se3
 from storm_ros.core.types import Camera, Pose, Reference
 from storm_ros.pose import kernels
-from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe
+from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe, view_direction
 from storm_ros.render import DeviceMesh, RayCaster
 
 MIN_DISTANCE_M = 0.05
@@ -118,6 +118,14 @@ def view_window(model: PoseModel, cam_T_obj: Pose, camera: Camera, cells: int) -
     return camera.window(float(u.min()) + 0.5, float(v.min()) + 0.5, width, height, cells, cells)
 
 
+def grid_view(cam_T_obj: Pose, window: Camera) -> npt.NDArray[np.float32]:
+    """One view as the ray-casting kernels take it: obj_T_cam, then the grid's intrinsics."""
+    view = np.zeros(kernels.VIEW_FLOATS, dtype=np.float32)
+    view[:16] = se3.inverse(cam_T_obj).ravel()
+    view[16:20] = window.fx, window.fy, window.cx, window.cy
+    return view
+
+
 def take_samples(
     model: PoseModel,
     cam_T_obj: npt.NDArray[np.float64],
@@ -150,8 +158,7 @@ def take_samples(
             views[i, :16] = se3.transform(np.eye(3), np.full(3, 1e6)).ravel()  # rays that meet nothing
             views[i, 16:18] = 1.0
         else:
-            views[i, :16] = se3.inverse(poses[i]).ravel()
-            views[i, 16:20] = window.fx, window.fy, window.cx, window.cy
+            views[i] = grid_view(poses[i], window)
     device, mesh = caster.device, model.mesh
     shape = (len(poses), cells * cells)
     points = wp.empty(shape, dtype=wp.vec3, device=device)
@@ -180,8 +187,7 @@ def best_keyframe(model: PoseModel, cam_T_obj: Pose) -> Keyframe | None:
     """The keyframe that saw the object from the most similar side; the reference's are preferred a little."""
     if not model.keyframes:
         return None
-    to_camera = -cam_T_obj[:3, :3].T @ cam_T_obj[:3, 3]
-    to_camera = to_camera / max(float(np.linalg.norm(to_camera)), 1e-9)
+    to_camera = view_direction(cam_T_obj)
     agreement = [
         float(key.direction @ to_camera) + (_REFERENCE_BONUS if i < model.references else 0.0)
         for i, key in enumerate(model.keyframes)

@@ -37,11 +37,6 @@ class DeviceMesh:
         """Warp's handle of the mesh."""
         return int(self.accelerated.id)
 
-    @property
-    def colored(self) -> bool:
-        """Whether the mesh has colours of its own, by vertex or by texture."""
-        return self.mesh.colors is not None or (self.mesh.texture is not None and self.mesh.uv is not None)
-
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
