@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_ros.cli.errors import UsageError
+from storm_ros.cli.evaluate_failures import add_failures
 
 if TYPE_CHECKING:
     from storm_ros.core.protocols import Segmenter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 METHODS = ("som", "template", "cosine", "sift", "som-whole", "som-no-alignment", "som-shallow")
 BASELINES = METHODS[:4]
+_SHOWN = ("cases", "mean_iou", "hit_rate")
 
 
 def add_parser(commands: Any) -> None:
@@ -42,6 +44,7 @@ def add_parser(commands: Any) -> None:
                      help="images of other recordings in which each object is asked for in vain")  # fmt: skip
     som.add_argument("--json", metavar="FILE", help="write all figures there")
     som.set_defaults(run=run_som)
+    add_failures(actions)
 
 
 def run_som(args: argparse.Namespace) -> int:
@@ -59,7 +62,7 @@ def run_som(args: argparse.Namespace) -> int:
         raise UsageError("no data: give --data PATH, --shards DIR, or both")
     from storm_ros.core.config import SegmenterConfig
     from storm_ros.evaluation.coco import mask_ap
-    from storm_ros.evaluation.segmentation import Judge, figures
+    from storm_ros.evaluation.segmentation import Judge, by_trait, figures
 
     methods = {name: _method(name, args.weights) for name in names}
     thresholds = {n: SegmenterConfig().presence if n.startswith("som") else SegmenterConfig().min_score for n in names}
@@ -70,9 +73,13 @@ def run_som(args: argparse.Namespace) -> int:
             for judge in judges.values():
                 judge.see(case)
         for name, judge in judges.items():
-            row = {**figures(judge.verdicts, thresholds[name]), "mask_ap": mask_ap(judge.answers)}
+            row: dict[str, Any] = {**figures(judge.verdicts, thresholds[name]), "mask_ap": mask_ap(judge.answers)}
             results.setdefault(source, {})[name] = row
             sys.stdout.write(f"{source}  {name}  {_line(row)}\n")
+            row["by"] = by_trait(judge.verdicts)
+            for trait, classes in row["by"].items():
+                for c in classes:
+                    sys.stdout.write(f"    {trait} {c['from']:g} to {c['to']:g}  {_line({k: c[k] for k in _SHOWN})}\n")
             sys.stdout.flush()
     if args.json:
         _write(Path(args.json), json.dumps({"weights": args.weights, "results": results}, indent=1))
@@ -157,7 +164,14 @@ def _sources(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Itera
                     if last is not None and args.absent:
                         yield from _in_vain(last, others, args.absent)
 
-                yield f"{Path(path).name}/{obj_id}", cases
+                yield f"{_title(Path(path))}/{obj_id}", cases
+
+
+def _title(path: Path) -> str:
+    """Name of a recording; that of the dataset too where scenes lie in its test or train folder."""
+    path = path.resolve()
+    in_dataset = path.parent.name.split("_")[0] in ("test", "train", "val")
+    return f"{path.parent.parent.name}/{path.name}" if in_dataset else path.name
 
 
 def _in_vain(case: Case, others: list[str], count: int) -> Iterator[Case]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class Case:
         present: whether it is there.
         mask: (H, W) true mask; None where it is not known, or the object is absent.
         circle: column, row and radius in pixels of the object where only its pose is known.
+        traits: what makes it hard, where it is known: "size" (of the object's diameter in the image over that in the
+            reference), "angle_deg" between the views, "visible" share.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Case:
     present: bool
     mask: Mask | None = None
     circle: tuple[float, float, float] | None = None
+    traits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Verdict:
         best_iou: of the best of all candidates.
         hit: whether the centroid of the best candidate's mask lies on the object; None where it is absent.
         seconds: that the search took.
+        traits: of the case.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Verdict:
     best_iou: float | None
     hit: bool | None
     seconds: float
+    traits: Mapping[str, float] = field(default_factory=dict)
 
 
 def recorded_cases(
@@ -179,7 +185,7 @@ def _verdict(case: Case, found: Sequence[Candidate], seconds: float) -> Verdict:
         hit = bool(found) and _on_object(case, found[0].mask)
     return Verdict(
         case.name, case.present, score, (ious[0] if ious else 0.0) if ious is not None else None,
-        max(ious, default=0.0) if ious is not None else None, hit, seconds,
+        max(ious, default=0.0) if ious is not None else None, hit, seconds, case.traits,
     )  # fmt: skip
 
 
@@ -226,6 +232,38 @@ def figures(verdicts: Sequence[Verdict], threshold: float) -> dict[str, float | 
         "presence_auroc": auroc([v.score for v in there], [v.score for v in gone]),
         "median_ms": None if not verdicts else float(np.median([v.seconds for v in verdicts]) * 1e3),
     }
+
+
+TRAITS = {
+    "size": (0.0, 0.4, 0.6, 1.0, 1.6, 2.5, 100.0),
+    "angle_deg": (0.0, 15.0, 30.0, 45.0, 60.0, 180.0),
+    "visible": (0.0, 0.3, 0.6, 0.9, 1.01),
+}
+"""Edges of the classes that `by_trait` makes."""
+
+
+def by_trait(verdicts: Sequence[Verdict]) -> dict[str, list[dict[str, float | int | None]]]:
+    """Mean IoU and hit rate of the cases that show the object, by size, angle and visible share.
+
+    Args:
+        verdicts: of a `Judge`; those without traits are not counted.
+
+    Returns:
+        For each trait its classes with cases in them: "from", "to", "cases", "mean_iou", "hit_rate".
+    """
+    out: dict[str, list[dict[str, float | int | None]]] = {}
+    for trait, edges in TRAITS.items():
+        for low, high in itertools.pairwise(edges):
+            some = [v for v in verdicts if v.present and low <= v.traits.get(trait, -1.0) < high]
+            if not some:
+                continue
+            row = {
+                "from": low, "to": high, "cases": len(some),
+                "mean_iou": _mean([v.iou for v in some if v.iou is not None]),
+                "hit_rate": _mean([float(bool(v.hit)) for v in some]),
+            }  # fmt: skip
+            out.setdefault(trait, []).append(row)
+    return out
 
 
 def _mean(values: Sequence[float]) -> float | None:

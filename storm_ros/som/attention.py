@@ -70,7 +70,8 @@ class Retrieval(nn.Module):
     """One fusion block: query tokens fetch from the reference's, and carry its objectness along.
 
     Each query token may also choose a learnt token that stands for "nothing of the reference". Queries and keys are
-    made alike at the start, so that what looks the same finds each other before anything is learnt.
+    made alike at the start, so that what looks the same finds each other before anything is learnt. Where the place of
+    both within the object is known, tokens far apart find each other less; how much less is learnt.
     """
 
     def __init__(self, channels: int, heads: int, text: int) -> None:
@@ -81,10 +82,12 @@ class Retrieval(nn.Module):
         self.q = nn.Linear(channels, channels)
         self.kv = nn.Linear(channels, 2 * channels)
         self.sharpness = nn.Parameter(torch.full((heads, 1, 1), 2.0))
+        self.stiffness = nn.Parameter(torch.linspace(0.0, 6.0, heads)[:, None, None])
         self.none = nn.Parameter(torch.randn(1, 1, channels) * 0.02)
         self.gate = ChannelGate(channels, text)
         self.out = nn.Linear(channels, channels)
-        self.objectness = nn.Parameter(torch.randn(channels) * 0.3)
+        self.agreement = nn.Linear(channels, channels)
+        self.objectness = nn.Parameter(torch.randn(heads, channels) * 0.3)
         self.mix_norm = nn.LayerNorm(channels)
         self.mix = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
@@ -92,12 +95,13 @@ class Retrieval(nn.Module):
             self.kv.weight[:channels] = self.q.weight
             for parameter in (self.q.bias, self.kv.bias):
                 parameter.zero_()
-            for parameter in (self.out.weight, self.mix.weight):
+            for parameter in (self.out.weight, self.agreement.weight, self.mix.weight):
                 parameter.mul_(0.2)
 
     def forward(
-        self, query: Tensor, reference: Tensor, objectness: Tensor, summary: Tensor, text: Tensor, size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
+        self, query: Tensor, reference: Tensor, objectness: Tensor, summary: Tensor, text: Tensor, apart: Tensor,
+        size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Fetch from the reference.
 
         Args:
@@ -106,23 +110,28 @@ class Retrieval(nn.Module):
             objectness: (P, L) how much of each reference token is the object.
             summary: (P, C) of the reference.
             text: (P, T) or (1, T).
+            apart: (P, H * W, L) squared distance within the object, relative to its size; 0 where it is not known.
             size: (H, W).
 
         Returns:
-            The query tokens (P, H * W, C), and the objectness W carries onto them (P, H * W) in [0, 1].
+            The query tokens (P, H * W, C), and the alignment matrix W (P, H * W, 1 + L), its first column that of
+            "nothing"; its rows sum to 1.
         """
         p, length, channels = query.shape
         width = channels // self.heads
         gated = self.gate(self.reference_norm(reference), summary, text)
         k, v = self.kv(torch.cat([self.none.expand(p, 1, channels), gated], 1)).chunk(2, dim=-1)
-        q = self.q(self.norm(query, text)).view(p, length, self.heads, width).transpose(1, 2)
+        q = self.q(self.norm(query, text))
+        q_heads = q.view(p, length, self.heads, width).transpose(1, 2)
         k = k.reshape(p, -1, self.heads, width).transpose(1, 2)
         v = v.reshape(p, -1, self.heads, width).transpose(1, 2)
-        weights = torch.softmax((q * (self.sharpness * width**-0.5)) @ k.transpose(2, 3), dim=-1)
+        logits = (q_heads * (self.sharpness * width**-0.5)) @ k.transpose(2, 3)
+        far = functional.pad(apart, (1, 0))
+        weights = torch.softmax(logits - functional.relu(self.stiffness) * far[:, None], dim=-1)
         told = functional.pad(objectness, (1, 0))
-        carried = (weights @ told[:, None, :, None]).mean(1)
+        carried = (weights @ told[:, None, :, None])[..., 0].transpose(1, 2)
         fetched = (weights @ v).transpose(1, 2).reshape(p, length, channels)
-        query = query + self.out(fetched) + carried * self.objectness
+        query = query + self.out(fetched) + self.agreement(q * fetched) + carried @ self.objectness
         grid = self.mix_norm(query).view(p, *size, channels).permute(0, 3, 1, 2)
         mixed = functional.relu(self.mix(grid)).permute(0, 2, 3, 1).reshape(p, length, channels)
-        return query + mixed, carried[..., 0]
+        return query + mixed, weights.mean(1)

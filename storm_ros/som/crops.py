@@ -11,11 +11,9 @@ import numpy.typing as npt
 from storm_ros.core.errors import InputError
 from storm_ros.core.types import Mask, RgbdFrame, View
 from storm_ros.encoders.nano_input import input_planes
+from storm_ros.som.sizes import REFERENCE_MARGIN
 
 Floats = npt.NDArray[np.float32]
-
-REFERENCE_MARGIN = 1.3
-"""Side of a reference crop relative to the object's longer side."""
 
 MIN_REFERENCE_PX = 100
 
@@ -24,12 +22,21 @@ _PLAIN = 4.0  # standard deviation of the colours, of 255, below which a surface
 
 @dataclass(frozen=True)
 class Window:
-    """A part of an image, in its pixels: left, top, width and height; it may reach beyond the image."""
+    """A part of an image, which may reach beyond it.
+
+    Attributes:
+        x: left, in pixels of the image.
+        y: top.
+        width: in pixels.
+        height: in pixels.
+        extent: width over the size the object would have here; 0 where that is not known.
+    """
 
     x: float
     y: float
     width: float
     height: float
+    extent: float = 0.0
 
 
 def cut(frame: RgbdFrame, window: Window, width: int, height: int) -> Floats:
@@ -75,6 +82,17 @@ def reference_crop(view: View, side: int) -> tuple[Floats, Floats]:
         cover = cv2.GaussianBlur(cover, (0, 0), 0.4 * scale)
     cover = cv2.warpAffine(cover, to_frame, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return cut(frame, window, side, side), np.asarray(cover, np.float32)
+
+
+def apparent_size(view: View) -> float:
+    """Longer side in metres of what the mask shows, at its median depth; 0 without depth."""
+    depth = view.frame.depth_m[view.mask]
+    depth = depth[depth > 0]
+    if not depth.size:
+        return 0.0
+    rows, columns = np.nonzero(view.mask)
+    pixels = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
+    return float(pixels * np.median(depth) / view.frame.camera.fx)
 
 
 def checked_reference(view: View) -> Mask:

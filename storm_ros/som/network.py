@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,15 +14,26 @@ from torch.nn import functional
 from storm_ros.core.errors import InputError
 from storm_ros.encoders.nano import ChannelNorm, Features, NanoEncoder
 from storm_ros.som.attention import Retrieval, SelfAttention
-from storm_ros.som.sizes import MAX_VIEWS, SomConfig
+from storm_ros.som.sizes import MAX_VIEWS, REFERENCE_MARGIN, SomConfig
+
+_WAVES = 4
 
 
 class Described(NamedTuple):
-    """References as the fusion blocks need them: original and refined tokens (N, L, C), objectness (N, L)."""
+    """References as the fusion blocks need them.
+
+    Attributes:
+        original: tokens (N, L, C).
+        refined: the same after self-attention.
+        objectness: (N, L) share of the object in each.
+        place: (N, L, 2) right and down from the object's middle, in units of its size.
+        summary: (N, C).
+    """
 
     original: Tensor
     refined: Tensor
     objectness: Tensor
+    place: Tensor
     summary: Tensor
 
     def chosen(self, index: Tensor) -> Described:
@@ -37,12 +49,14 @@ class Output(NamedTuple):
         presence: (P,) logits.
         iou: (P,) logits of the mask's IoU.
         coarse: (blocks, P, H / 8, W / 8) objectness carried by each block, in [0, 1].
+        alignment: (blocks, P, H / 8 * W / 8, 1 + L) the alignment matrices; the first column is "nothing".
     """
 
     mask: Tensor
     presence: Tensor
     iou: Tensor
     coarse: Tensor
+    alignment: Tensor
 
 
 class SomNetwork(nn.Module):
@@ -60,6 +74,7 @@ class SomNetwork(nn.Module):
         self.to_reference = nn.Linear(self.encoder.channels, c.channels)
         self.kind = nn.Linear(1, c.channels)
         self.place = nn.Parameter(torch.randn(cells, c.channels) * 0.02)
+        self.where = nn.Linear(_WAVES * 4, c.channels)
         self.per_view = SelfAttention(c.channels, c.heads)
         self.across_views = SelfAttention(c.channels, c.heads)
         self.to_query = nn.Linear(self.encoder.channels, c.channels)
@@ -75,6 +90,8 @@ class SomNetwork(nn.Module):
         with torch.no_grad():  # query and reference start alike, and what the reference's mask adds is small
             self.to_reference.weight.copy_(self.to_query.weight)
             self.to_reference.bias.copy_(self.to_query.bias)
+            nn.init.normal_(self.where.weight, std=0.02)
+            nn.init.zeros_(self.where.bias)
             nn.init.normal_(self.kind.weight, std=0.05)
             nn.init.zeros_(self.kind.bias)
         self.mask.bias = nn.Parameter(torch.full((1,), -3.0))
@@ -109,14 +126,20 @@ class SomNetwork(nn.Module):
         objectness = objectness.view(n, -1)
         refined = self.across_views(refined.view(n, -1, self.config.channels))
         share = objectness / objectness.sum(1, keepdim=True).clamp_min(1e-6)
-        return Described(original, refined, objectness, (share[:, None] @ refined)[:, 0])
+        place = (_grid(side // 8, side // 8, planes) * REFERENCE_MARGIN).repeat(views, 1)
+        summary = (share[:, None] @ refined)[:, 0]
+        return Described(original, refined, objectness, place.expand(n, -1, -1), summary)
 
-    def decide(self, features: Features, described: Described, text: Tensor | None = None) -> Output:
+    def decide(
+        self, features: Features, described: Described, extent: Tensor | None = None, text: Tensor | None = None
+    ) -> Output:
         """Look for references in query images.
 
         Args:
             features: of B query images.
             described: P references, the same number for each image: first those of the first image.
+            extent: (P,) width of the image over the object's size where the object, if it is there, is in the middle
+                (both in metres); 0 where its size in the image or its place is not known.
             text: (P, T) embedding of a text about each object; zeros where there is none.
 
         Raises:
@@ -130,16 +153,25 @@ class SomNetwork(nn.Module):
         tokens = self.to_query(features.middle.flatten(2).transpose(1, 2))
         tokens = _repeated(tokens, pairs // images)
         text = tokens.new_zeros(1, c.text) if text is None else text
-        carried: list[Tensor] = []
+        width_in_objects = (tokens.new_zeros(pairs) if extent is None else extent.to(tokens))[:, None, None]
+        known = (width_in_objects > 0).to(tokens)
+        place = _grid(height, width, tokens) * width_in_objects
+        tokens = tokens + self.where(_waves(place)) * known
+        apart = _squared_distance(place, described.place) * known
+        told: list[Tensor] = []
+        alignment: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             shallow = number < max(1, len(self.blocks) // 2) or not c.deep
             reference = described.original if shallow else described.refined
-            tokens, told = block(tokens, reference, described.objectness, described.summary, text, (height, width))
-            carried.append(told)
-        coarse = torch.stack(carried).view(len(carried), -1, height, width)
+            tokens, weights = block(
+                tokens, reference, described.objectness, described.summary, text, apart, (height, width)
+            )
+            alignment.append(weights)
+            told.append((weights[..., 1:] @ described.objectness[..., None])[..., 0])
+        coarse = torch.stack(told).view(len(told), -1, height, width)
         mask = self._decoded(tokens, features.fine, coarse[-1])
-        judged = self.judge(_summary(tokens, described.summary, carried[-1], mask))
-        return Output(mask, judged[:, 0], judged[:, 1], coarse)
+        judged = self.judge(_summary(tokens, described.summary, told[-1], mask))
+        return Output(mask, judged[:, 0], judged[:, 1], coarse, torch.stack(alignment))
 
     def _decoded(self, tokens: Tensor, fine: Tensor, told: Tensor) -> Tensor:
         p, height, width = told.shape
@@ -154,10 +186,49 @@ class SomNetwork(nn.Module):
         return self.mask(x)[:, 0]
 
     def forward(
-        self, planes: Tensor, reference: Tensor, masks: Tensor, which: Tensor, text: Tensor | None = None
-    ) -> Output:
-        """Everything at once: images (B, 7, H, W), references (N, V, ...), and which (B, K) each image asks for."""
-        return self.decide(self.encode(planes), self.describe(reference, masks).chosen(which.flatten()), text)
+        self, planes: Tensor, reference: Tensor, masks: Tensor, which: Tensor, extent: Tensor | None = None,
+        text: Tensor | None = None,
+    ) -> tuple[Output, Tensor, Tensor]:  # fmt: skip
+        """Everything at once, for the training.
+
+        Args:
+            planes: (B, 7, H, W) images.
+            reference: (N, V, 7, S, S).
+            masks: (N, V, S, S).
+            which: (B, K) references each image asks for.
+            extent: (B, K) as in `decide`.
+            text: (B * K, T).
+
+        Returns:
+            The answer, and the unit-length tokens of the images (B, H / 8 * W / 8, C) and of the references (N, L, C)
+            before they meet.
+        """
+        features, described = self.encode(planes), self.describe(reference, masks)
+        pairs = described.chosen(which.flatten())
+        output = self.decide(features, pairs, None if extent is None else extent.flatten(), text)
+        ours = self.to_query(features.middle.flatten(2).transpose(1, 2))
+        return output, functional.normalize(ours, dim=-1), functional.normalize(described.original, dim=-1)
+
+
+def _grid(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Middles of cells (rows * columns, 2), right and down from the image's middle, in units of its width."""
+    x = (torch.arange(columns, device=like.device) + 0.5) / columns - 0.5
+    y = ((torch.arange(rows, device=like.device) + 0.5) / rows - 0.5) * rows / columns
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)
+    return grid.flatten(0, 1).to(like.dtype)
+
+
+def _waves(place: Tensor) -> Tensor:
+    """Sines and cosines (..., 4 * _WAVES) of places (..., 2), from one that is as long as four objects down."""
+    scale = 0.5 * math.pi * 2.0 ** torch.arange(_WAVES, device=place.device)
+    angle = (place[..., None] * scale.to(place.dtype)).flatten(-2)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+def _squared_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """(P, A, L) between places (P, A, 2) and (P, L, 2)."""
+    cross = ours @ theirs.transpose(1, 2)
+    return (ours.square().sum(-1)[..., None] + theirs.square().sum(-1)[:, None] - 2.0 * cross).clamp_min(0.0)
 
 
 def _repeated(tokens: Tensor, times: int) -> Tensor:

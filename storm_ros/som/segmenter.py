@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,16 +16,15 @@ from storm_ros.core.config import SegmenterConfig
 from storm_ros.core.errors import InputError, StormError
 from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame
 from storm_ros.encoders.nano import planes_tensor
-from storm_ros.som.crops import Floats, Window, cut, reference_crop
+from storm_ros.som.crops import Floats, Window, apparent_size, cut, reference_crop
 from storm_ros.som.loading import load_som
 from storm_ros.som.network import Described, SomNetwork
-from storm_ros.som.sizes import MAX_VIEWS
+from storm_ros.som.sizes import LOOK_MARGIN, LOOK_PX, MAX_VIEWS
 
 WHOLE_WIDTH = 256
-CROP_WIDTH, CROP_HEIGHT = 160, 128
 
-_CROP_MARGIN = 3.8  # height of a crop relative to the object's expected size
-_SMALLEST_PX = 24.0
+_SMALLEST_PX = 16.0
+_FAINTEST = 0.02  # chance below which a place is not looked at again
 _SAME = 0.5  # overlap from which two masks are one candidate
 
 
@@ -36,11 +35,13 @@ class Description:
     Attributes:
         tokens: of all its views.
         diameter_m: of the object; 0 where it is not known.
+        size_m: longer side as its views show it; 0 where it is not known.
         views: how many there are.
     """
 
     tokens: Described
     diameter_m: float
+    size_m: float
     views: int
 
 
@@ -87,7 +88,9 @@ class SomSegmenter:
         masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[None]
         with torch.inference_mode():
             tokens = self.network.describe(planes, masks)
-        return Description(tokens, float(reference.mesh.diameter), count)
+        sizes = [size for size in map(apparent_size, reference.views) if size > 0]
+        size_m = float(np.median(sizes)) if sizes else 0.0
+        return Description(tokens, float(reference.mesh.diameter), size_m, count)
 
     def segment(self, frame: RgbdFrame, description: Description) -> tuple[Candidate, ...]:
         """Places where the object may be, best first; none where it is not there.
@@ -100,12 +103,18 @@ class SomSegmenter:
             StormError: the network's answer is not finite.
         """
         whole = self.look(frame, [whole_window(frame)], description, _whole_size(frame))[0]
-        if self.config.crops == 0:
-            looks = [whole]
-        else:
-            places = likely_windows(frame, whole, description.diameter_m, self.config.crops)
-            looks = self.look(frame, places, description, (CROP_WIDTH, CROP_HEIGHT)) if places else []
+        looks = [whole]
+        if self.config.crops > 0:
+            places = likely_windows(frame, whole, description.size_m, self.config.crops)
+            looks = self.look(frame, places, description, (LOOK_PX, LOOK_PX)) if places else []
+            again = [w for w in (recentred(look) for look in self._promising(looks)) if w is not None]
+            if again:
+                looks = looks + self.look(frame, again, description, (LOOK_PX, LOOK_PX))
         return self._ranked(frame, looks, description.diameter_m)
+
+    def _promising(self, looks: Sequence[Look]) -> list[Look]:
+        best = sorted(looks, key=lambda look: -look.presence)[:2]
+        return [look for look in best if look.presence >= 0.5 * self.config.presence]
 
     def look(
         self, frame: RgbdFrame, windows: Sequence[Window], description: Description, size: tuple[int, int]
@@ -113,8 +122,9 @@ class SomSegmenter:
         """Look at windows of a frame, each brought to a size (width, height) in pixels."""
         planes = planes_tensor(np.stack([cut(frame, window, *size) for window in windows]))
         many = torch.zeros(len(windows), dtype=torch.long)
+        extent = torch.tensor([window.extent for window in windows])
         with torch.inference_mode():
-            output = self.network.decide(self.network.encode(planes), description.tokens.chosen(many))
+            output = self.network.decide(self.network.encode(planes), description.tokens.chosen(many), extent)
             logits = output.mask.numpy()
             presence, iou = torch.sigmoid(output.presence).numpy(), torch.sigmoid(output.iou).numpy()
         if not (np.isfinite(logits).all() and np.isfinite(presence).all() and np.isfinite(iou).all()):
@@ -147,13 +157,13 @@ def _whole_size(frame: RgbdFrame) -> tuple[int, int]:
     return WHOLE_WIDTH, max(16, int(np.ceil(rows / 16)) * 16)
 
 
-def likely_windows(frame: RgbdFrame, whole: Look, diameter_m: float, count: int) -> list[Window]:
+def likely_windows(frame: RgbdFrame, whole: Look, size_m: float, count: int) -> list[Window]:
     """Windows about the places where the whole image's answer is strongest, as large as depth says.
 
     Args:
         frame: the image.
         whole: the answer to it.
-        diameter_m: of the object; 0 where it is not known.
+        size_m: longer side of the object; 0 where it is not known.
         count: at most so many.
     """
     chance = 1.0 / (1.0 + np.exp(-cv2.GaussianBlur(whole.logits, (3, 3), 0.8)))
@@ -166,31 +176,46 @@ def likely_windows(frame: RgbdFrame, whole: Look, diameter_m: float, count: int)
     for _ in range(count):
         row, column = np.unravel_index(int(left.argmax()), left.shape)
         peak = float(left[row, column])
-        if peak < 0.02:
+        if peak < _FAINTEST:
             break
-        size_px = _expected_px(frame, row * cell, column * cell, diameter_m) or 6.0 * cell
-        radius = max(1.5, 0.5 * size_px / cell)
+        known = _expected_px(frame, (row + 0.5) * cell, (column + 0.5) * cell, size_m)
+        radius = max(1.5, 0.5 * (known or 6.0 * cell) / cell)
         near = (ys - row) ** 2 + (xs - column) ** 2 <= radius**2
         weight = np.where(near, chance, 0.0) ** 2
         x = float((weight * xs).sum() / weight.sum() + 0.5) * cell
         y = float((weight * ys).sum() / weight.sum() + 0.5) * cell
-        height = max(_SMALLEST_PX, _CROP_MARGIN * size_px)
-        width = height * CROP_WIDTH / CROP_HEIGHT
-        out.append(Window(x - width / 2, y - height / 2, width, height))
-        left[(ys - row) ** 2 + (xs - column) ** 2 <= (1.4 * radius + 1.0) ** 2] = 0.0
+        inside = near & (chance > 0.5 * peak)
+        seen = cell * float(max(np.ptp(ys[inside]), np.ptp(xs[inside])) + 1)
+        side = max(_SMALLEST_PX, LOOK_MARGIN * (known or seen))
+        out.append(Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0))
+        left[(ys - row) ** 2 + (xs - column) ** 2 <= (1.1 * radius + 1.0) ** 2] = 0.0
     return out
 
 
-def _expected_px(frame: RgbdFrame, y: float, x: float, diameter_m: float) -> float | None:
+def recentred(look: Look) -> Window | None:
+    """The window moved onto the mask that was seen in it; None where it is in the middle already, or there is none."""
+    rows, columns = np.nonzero(look.logits > 0)
+    if not len(rows):
+        return None
+    cell = look.window.width / look.logits.shape[1]
+    x = look.window.x + cell * (columns.min() + columns.max() + 1) / 2.0
+    y = look.window.y + cell * (rows.min() + rows.max() + 1) / 2.0
+    middle = look.window.x + look.window.width / 2, look.window.y + look.window.height / 2
+    if np.hypot(x - middle[0], y - middle[1]) < 0.06 * look.window.width:
+        return None
+    return replace(look.window, x=x - look.window.width / 2, y=y - look.window.height / 2)
+
+
+def _expected_px(frame: RgbdFrame, y: float, x: float, size_m: float) -> float | None:
     """How large the object would be at a place of the image, from the depth there; None without."""
-    if diameter_m <= 0:
+    if size_m <= 0:
         return None
     reach = 6
     near = frame.depth_m[max(0, int(y) - reach) : int(y) + reach + 1, max(0, int(x) - reach) : int(x) + reach + 1]
     near = near[near > 0]
     if near.size < 5:
         return None
-    return float(np.clip(diameter_m * frame.camera.fx / np.percentile(near, 30), 8.0, max(frame.shape)))
+    return float(np.clip(size_m * frame.camera.fx / np.percentile(near, 30), 8.0, max(frame.shape)))
 
 
 def full_mask(frame: RgbdFrame, look: Look, diameter_m: float) -> Mask:

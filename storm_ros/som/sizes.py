@@ -11,14 +11,24 @@ from storm_ros.encoders.nano_input import NanoConfig
 MAX_VIEWS = 16
 """Most views of one reference."""
 
+REFERENCE_MARGIN = 1.3
+"""Side of a reference crop relative to the object's longer side."""
+
+
+LOOK_MARGIN = 2.0
+"""Width of a close look relative to the object's expected size."""
+
+LOOK_PX = 128
+"""Side of a close look in pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SomConfig:
     """Size of the segmenting network."""
 
     encoder: NanoConfig = field(default_factory=NanoConfig)
-    channels: int = knob(48, "Channels of a pair of query and reference.", low=8, high=1024)
-    heads: int = knob(3, "Attention heads.", low=1, high=32)
+    channels: int = knob(64, "Channels of a pair of query and reference.", low=8, high=1024)
+    heads: int = knob(4, "Attention heads.", low=1, high=32)
     blocks: int = knob(2, "Fusion blocks; the first half attends to the original reference.", low=1, high=12)
     mask_channels: int = knob(32, "Channels of the mask decoder at stride 4.", low=4, high=512)
     reference_px: int = knob(64, "Side of a reference crop in pixels.", low=32, high=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +12,16 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
+
+
+class Warped(NamedTuple):
+    """A reference crop (S, S) at another size, and the map (2, 3) of its pixels to those it was made of."""
+
+    rgb: Pixels
+    depth_m: Floats
+    mask: Floats
+    focal_px: float
+    to_source: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +66,7 @@ def changed_depth(depth: Floats, rng: Rng) -> Floats:
 
 def warped_reference(
     rgb: Pixels, depth: Floats, mask: npt.NDArray[np.bool_], focal: float, side: int, rng: Rng | None
-) -> tuple[Pixels, Floats, Floats, float]:
+) -> Warped:
     """A reference crop at the size the network takes, framed as `reference_crop` does it, or changed at random.
 
     Args:
@@ -64,10 +75,7 @@ def warped_reference(
         mask: (S, S).
         focal: pixels.
         side: of the result.
-        rng: of the changes; none without.
-
-    Returns:
-        Colour, depth, mask in [0, 1] and focal length of the result.
+        rng: of the changes; none without it.
     """
     rows, columns = np.nonzero(mask)
     if not len(rows):
@@ -92,7 +100,9 @@ def warped_reference(
     if rng is not None and rng.random() < 0.4:  # masks are drawn by hand or by another part: never exact
         shape = np.ones((3, 3), np.uint8)
         cover = cv2.erode(cover, shape) if rng.random() < 0.5 else cv2.dilate(cover, shape)
-    return np.asarray(out, np.uint8), np.asarray(near, np.float32), np.asarray(cover, np.float32), focal / scale
+    return Warped(
+        np.asarray(out, np.uint8), np.asarray(near, np.float32), np.asarray(cover, np.float32), focal / scale, to_source
+    )
 
 
 def _hue_matrix(turn: float, saturation: float) -> Floats:

@@ -1,19 +1,21 @@
-"""Batches of query images with references to ask for, drawn from shards in an order that the seed decides."""
+"""Batches of looks at scenes with references to ask for, drawn from shards in an order that the seed decides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from storm_ros.encoders.nano_input import CHANNELS, input_planes
-from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change, warped_reference
+from storm_ros.encoders.nano_input import input_planes
+from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
+from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look
 from storm_ros.training.settings import OptimConfig
-from storm_ros.training.shards import DEPTH_STEP_M, Shards
+from storm_ros.training.shards import Shards
 
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -21,20 +23,28 @@ Rng = np.random.Generator
 MIN_VISIBLE_PX = 40
 MIN_REFERENCE_PX = 120
 MAX_ANGLE_DEG = 65.0
+MIN_VISIBLE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Query images, references, and which is asked for where.
+    """Looks, references, and which is asked for where.
 
     Attributes:
-        planes: (B, H, W, 7) input of the query images.
+        planes: (B, H, W, 7) input of the looks.
         reference: (N, V, S, S, 7) input of the references.
         reference_mask: (N, V, S, S) in [0, 1].
         which: (B, K) reference of each pair.
         target: (B, K, H / 4, W / 4) share of the object in each cell; zero where it is absent.
-        present: (B, K) whether the object is in the image.
+        present: (B, K) whether the object is in the look.
+        weight: (B, K) 1, or 0 where the truth is in doubt: hardly visible, or seen from too far around.
         visible: (B, K) share of the object that is not hidden or cut off; 0 where it is absent.
+        extent: (B, K) width of the look over the object's size; 0 where either is not known.
+        scene: (N,) scene of each reference.
+        owner: (B, H / 8 * W / 8) reference whose object a cell shows, -1 for none.
+        points: (B, H / 8 * W / 8, 3) where the cell is in that object's frame, metres; NaN where it is not known.
+        reference_points: (N, V * S / 8 * S / 8, 3) the same of the references' cells.
+        size: (N,) of the objects as the references show them, metres; 0 where it is not known.
     """
 
     planes: Floats
@@ -43,7 +53,14 @@ class Batch:
     which: npt.NDArray[np.int64]
     target: Floats
     present: npt.NDArray[np.bool_]
+    weight: Floats
     visible: Floats
+    extent: Floats
+    scene: npt.NDArray[np.int64]
+    owner: npt.NDArray[np.int64]
+    points: Floats
+    reference_points: Floats
+    size: Floats
 
 
 def make_batch(shards: Shards, config: OptimConfig, side: int, key: tuple[int, ...], scenes: list[int]) -> Batch:
@@ -54,32 +71,21 @@ def make_batch(shards: Shards, config: OptimConfig, side: int, key: tuple[int, .
         config: batch size, pairs, views, changes.
         side: of a reference crop in pixels.
         key: seed of everything random here.
-        scenes: the scene of each query image.
+        scenes: which are looked at.
     """
     rng = np.random.default_rng(key)
-    views = 1 if rng.random() < 0.75 else int(rng.integers(1, config.views + 1))
-    own = max(1, round(config.pairs * 0.75))
-    drawn = [_from_scene(shards.scene(s), config, side, views, own, rng) for s in scenes]
-    count = len(drawn)
-    which = np.zeros((count, config.pairs), np.int64)
-    for k in range(count):
-        which[k, :own] = np.arange(own) + k * own
-        others = np.delete(np.arange(count * own), np.arange(own) + k * own)
-        pool = others if len(others) else np.arange(own)
-        which[k, own:] = rng.choice(pool, config.pairs - own, replace=len(pool) < config.pairs - own)
-    target = np.zeros((count, config.pairs, *drawn[0].target.shape[1:]), np.float32)
-    present = np.zeros((count, config.pairs), bool)
-    visible = np.zeros((count, config.pairs), np.float32)
-    for k, one in enumerate(drawn):
-        for j in range(config.pairs):
-            place = which[k, j] - k * own
-            if 0 <= place < own:
-                target[k, j], visible[k, j] = one.target[place], one.visible[place]
-                present[k, j] = one.visible[place] > 0
-    return Batch(
-        np.stack([one.planes for one in drawn]), np.concatenate([one.reference for one in drawn]),
-        np.concatenate([one.reference_mask for one in drawn]), which, target, present, visible,
-    )  # fmt: skip
+    views = 1 if rng.random() < 0.7 else int(rng.integers(1, config.views + 1))
+    parts: list[dict[str, npt.NDArray[Any]]] = []
+    first = 0
+    for place, index in enumerate(scenes):
+        scene = shards.scene(index)
+        count = len(scene["ref_visible"])
+        parts.append(_looks_at(scene, config, side, views, rng))
+        parts[-1]["which"] = parts[-1]["which"] + first
+        parts[-1]["owner"] = np.where(parts[-1]["owner"] >= 0, parts[-1]["owner"] + first, -1)
+        parts[-1]["scene"] = np.full(count, place, np.int64)
+        first += count
+    return Batch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})  # type: ignore[arg-type]
 
 
 class BatchStream:
@@ -124,141 +130,120 @@ class BatchStream:
                 yield done
 
 
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    planes: Floats
-    reference: Floats
-    reference_mask: Floats
-    target: Floats
-    visible: Floats
-
-
-def _from_scene(
-    scene: dict[str, npt.NDArray[np.generic]], config: OptimConfig, side: int, views: int, own: int, rng: Rng
-) -> _Drawn:
-    image = int(rng.integers(len(scene["rgb"])))
-    owner = np.asarray(scene["owner"][image])
-    top, left, height, width = _crop(owner, config, rng)
-    window = (slice(top, top + height), slice(left, left + width))
-    owner = owner[window]
-    count = len(scene["visible"][image])
-    pixels = np.bincount(owner.ravel(), minlength=count + 1)[1 : count + 1]
-    wanted = _wanted(scene, image, pixels, config, own, rng)
-    flip = bool(config.augment and rng.random() < 0.5)
+def _looks_at(scene: Scene, config: OptimConfig, side: int, views: int, rng: Rng) -> dict[str, npt.NDArray[Any]]:
+    """The part of a batch that one scene makes; references by their number in the scene."""
     tint = random_change(rng, strong=True) if config.augment else None
-    rgb = np.ascontiguousarray(scene["rgb"][image][window], dtype=np.uint8)
-    depth = np.asarray(scene["depth"][image][window], dtype=np.float32) * np.float32(DEPTH_STEP_M)
-    planes = _planes(rgb, depth, float(scene["focal"][image]), tint, config, rng)
-    reference = np.zeros((own, views, side, side, CHANNELS), np.float32)
-    masks = np.zeros((own, views, side, side), np.float32)
-    target = np.zeros((own, height // 4, width // 4), np.float32)
-    visible = np.zeros(own, np.float32)
-    for j, number in enumerate(wanted):
-        if pixels[number] >= MIN_VISIBLE_PX:
-            cells = (owner == number + 1).astype(np.float32)
-            target[j] = cv2.resize(cells, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-            visible[j] = min(1.0, pixels[number] / max(int(scene["whole"][image][number]), 1))
-        for v, seen in enumerate(_views(scene, image, number, views, rng)):
-            r_rgb, r_depth, r_mask, r_focal = warped_reference(
-                np.asarray(scene["ref_rgb"][number, seen], np.uint8),
-                np.asarray(scene["ref_depth"][number, seen], np.float32) * np.float32(DEPTH_STEP_M),
-                np.asarray(scene["ref_mask"][number, seen], bool),
-                float(scene["ref_focal"][number, seen]), side, rng if config.augment else None,
-            )  # fmt: skip
-            r_rgb = _agreeing(r_rgb, r_mask > 0.5, rgb, owner, number + 1, config.colour_agreement, rng)
-            reference[j, v] = _planes(r_rgb, r_depth, r_focal, tint, config, rng)
-            masks[j, v] = r_mask
-    if flip:
-        planes, target = planes[:, ::-1], target[..., ::-1]
-        reference, masks = reference[:, :, :, ::-1], masks[..., ::-1]
-    return _Drawn(planes, reference, masks, target, visible)
+    count = len(scene["ref_visible"])
+    chosen = _chosen_views(scene, views, rng)
+    references = [
+        [reference_look(scene, i, j, side, rng if config.augment else None) for j in chosen[i]] for i in range(count)
+    ]
+    size = np.array([references[i][0].size_m for i in range(count)], np.float32)
+    looks: list[dict[str, npt.NDArray[Any]]] = []
+    for _ in range(config.looks):
+        image = int(rng.integers(len(scene["rgb"])))
+        looks.append(_one_look(scene, image, chosen, references, size, config, tint, rng))
+    out = {name: np.stack([look[name] for look in looks]) for name in looks[0]}
+    out["reference"] = np.stack(
+        [np.stack([_planes(r.rgb, r.depth_m, r.focal_px, tint, config, rng) for r in row]) for row in references]
+    )
+    out["reference_mask"] = np.stack([np.stack([r.mask for r in row]) for row in references])
+    out["reference_points"] = np.stack([np.concatenate([r.points for r in row]) for row in references])
+    out["size"] = size
+    if config.augment and rng.random() < 0.5:
+        _mirror(out)
+    return out
 
 
-def _agreeing(
-    rgb: npt.NDArray[np.uint8],
-    mask: npt.NDArray[np.bool_],
-    query: npt.NDArray[np.uint8],
-    owner: npt.NDArray[np.uint8],
-    number: int,
-    share: float,
-    rng: Rng,
-) -> npt.NDArray[np.uint8]:
-    """A reference whose exposure and white balance are brought nearer to the query image's.
-
-    One camera takes both in use; its automatic exposure leaves less between them than two random cameras do. A
-    reference that is not in the image comes near the brightness of something that is, or nothing would be hard.
-    """
-    there = owner == number
-    colourful = bool(there.any())
-    if share <= 0 or not mask.any():
-        return rgb
-    if not colourful:
-        others = np.unique(owner[owner > 0])
-        if not len(others) or rng.random() < 0.5:
-            return rgb
-        there = owner == others[rng.integers(len(others))]
-    ours, theirs = query[there].mean(0) + 4.0, rgb[mask].mean(0) + 4.0
-    gain = ours / theirs if colourful else np.full(3, ours.mean() / theirs.mean())
-    gain = np.clip(gain, 0.4, 2.5) ** share
-    return np.clip(rgb * gain.astype(np.float32), 0, 255).astype(np.uint8)
+def _one_look(
+    scene: Scene, image: int, chosen: npt.NDArray[np.int64], references: list[list[ReferenceLook]], size: Floats,
+    config: OptimConfig, tint: ColourChange | None, rng: Rng,
+) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
+    shown = np.flatnonzero(np.asarray(scene["visible"][image]) >= MIN_VISIBLE_PX)
+    shape = (config.height, config.width)
+    if len(shown) and rng.random() < config.close_share:
+        anchor = int(rng.choice(shown))
+        wanted = anchor if rng.random() < 0.7 else int(rng.integers(len(size)))  # a false candidate at times
+        known = float(size[wanted]) if rng.random() >= config.unknown_size else 0.0
+        look = close_look(scene, image, anchor, known, shape, rng)
+    else:
+        anchor = wanted = int(rng.choice(shown)) if len(shown) else 0
+        look = plain_look(scene, image, shape, rng)
+    return _asked(scene, image, look, chosen, references, size, config, tint, rng, (anchor, wanted))
 
 
-def _crop(owner: npt.NDArray[np.uint8], config: OptimConfig, rng: Rng) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the part of a query image that is used, about one of its objects."""
-    full_h, full_w = owner.shape
-    height, width = min(config.height or full_h, full_h), min(config.width or full_w, full_w)
-    if (height, width) == (full_h, full_w):
-        return 0, 0, full_h, full_w
-    there = np.unique(owner[owner > 0])
-    middle = rng.uniform(0, 1, 2) * [full_h, full_w]
-    if len(there):
-        rows, columns = np.nonzero(owner == there[rng.integers(len(there))])
-        middle = np.array([rows.mean(), columns.mean()]) + rng.normal(0, 0.2, 2) * [height, width]
-    top = int(np.clip(middle[0] - height / 2, 0, full_h - height))
-    left = int(np.clip(middle[1] - width / 2, 0, full_w - width))
-    return top, left, height, width
-
-
-def _wanted(
-    scene: dict[str, npt.NDArray[np.generic]],
-    image: int,
-    pixels: npt.NDArray[np.int64],
-    config: OptimConfig,
-    own: int,
-    rng: Rng,
-) -> list[int]:
-    """Objects of the scene to ask for, mostly such that the image shows; with a usable reference all of them."""
-    good = _usable(scene)
-    angle = np.where(good, np.asarray(scene["angle_deg"][image]), 180.0)
+def _asked(
+    scene: Scene, image: int, look: QueryLook, chosen: npt.NDArray[np.int64], references: list[list[ReferenceLook]],
+    size: Floats, config: OptimConfig, tint: ColourChange | None, rng: Rng, first: tuple[int, ...],
+) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
+    height, width = look.owner.shape
+    count = len(size)
+    pixels = np.bincount(look.owner.ravel(), minlength=count + 1)[1 : count + 1]
     whole = np.maximum(np.asarray(scene["whole"][image]), 1)
-    ready = good.any(1)
-    present = (pixels >= MIN_VISIBLE_PX) & (pixels / whole > 0.15) & (angle.min(1) < MAX_ANGLE_DEG) & ready
-    absent = (pixels == 0) & ready
-    yes, no = rng.permutation(np.flatnonzero(present)), rng.permutation(np.flatnonzero(absent))
-    few = int(rng.binomial(own, config.absent_share * 0.5)) if len(no) else 0
-    chosen = [*no[:few], *yes[: own - few]]
-    chosen += [*no[few:], *yes[own - few :]][: own - len(chosen)]
-    fallback = np.flatnonzero(absent | present) if len(chosen) else np.arange(len(pixels))
-    while len(chosen) < own:
-        chosen.append(rng.choice(fallback))
-    return [int(c) for c in chosen]
+    scale = float(scene["focal"][image]) / look.focal_px
+    seen = np.minimum(pixels * scale * scale / whole, 1.0)  # of the whole object
+    angle = np.asarray(scene["angle_deg"][image])[np.arange(count)[:, None], chosen].min(1)
+    ready = _usable(scene)[np.arange(count), chosen[:, 0]]
+    present = (pixels >= MIN_VISIBLE_PX) & (seen > MIN_VISIBLE)
+    sure = ready & ((present & (angle < MAX_ANGLE_DEG)) | (pixels == 0))
+    keep = [i for i in dict.fromkeys(first) if sure[i]]
+    yes = [int(i) for i in rng.permutation(np.flatnonzero(sure & present)) if i not in keep]
+    no = [int(i) for i in rng.permutation(np.flatnonzero(sure & ~present)) if i not in keep]
+    share = max(1, round(config.pairs * (1.0 - config.absent_share)))
+    asked = (keep + yes)[:share]
+    asked += no[: config.pairs - len(asked)]
+    asked += [i for i in yes if i not in asked][: config.pairs - len(asked)]
+    rest = [int(i) for i in rng.permutation(count) if i not in asked]
+    which = np.array((asked + rest + asked * config.pairs + [0] * config.pairs)[: config.pairs], np.int64)
+    target = np.zeros((config.pairs, height // 4, width // 4), np.float32)
+    for j, number in enumerate(which):
+        if present[number]:
+            cells = (look.owner == number + 1).astype(np.float32)
+            target[j] = cv2.resize(cells, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    extent = np.where((size > 0) & (look.width_m > 0), look.width_m / np.maximum(size, 1e-6), 0.0)
+    return {
+        "planes": _planes(look.rgb, look.depth_m, look.focal_px, tint, config, rng),
+        "which": which,
+        "target": target,
+        "present": present[which],
+        "weight": sure[which].astype(np.float32),
+        "visible": np.where(present, seen, 0.0)[which].astype(np.float32),
+        "extent": extent[which].astype(np.float32),
+        "owner": look.cells,
+        "points": look.points,
+    }
 
 
-def _usable(scene: dict[str, npt.NDArray[np.generic]]) -> npt.NDArray[np.bool_]:
+def _mirror(part: dict[str, npt.NDArray[np.generic]]) -> None:
+    """Exchange right and left in everything of a scene's part."""
+    b, height, width = part["planes"].shape[:3]
+    n, v, side = part["reference"].shape[:3]
+    rows, columns, cells = height // 8, width // 8, side // 8
+    part["planes"] = part["planes"][:, :, ::-1]
+    part["target"] = part["target"][..., ::-1]
+    part["owner"] = part["owner"].reshape(b, rows, columns)[:, :, ::-1].reshape(b, -1)
+    part["points"] = part["points"].reshape(b, rows, columns, 3)[:, :, ::-1].reshape(b, -1, 3)
+    part["reference"] = part["reference"][:, :, :, ::-1]
+    part["reference_mask"] = part["reference_mask"][..., ::-1]
+    points = part["reference_points"].reshape(n, v, cells, cells, 3)
+    part["reference_points"] = points[:, :, :, ::-1].reshape(n, -1, 3)
+
+
+def _usable(scene: Scene) -> npt.NDArray[np.bool_]:
     """(N, R) which references show enough of their object."""
     mask_px = np.asarray(scene["ref_mask"]).sum((2, 3))
     return (np.asarray(scene["ref_visible"], np.float32) > 0.6) & (mask_px > MIN_REFERENCE_PX)
 
 
-def _views(scene: dict[str, npt.NDArray[np.generic]], image: int, number: int, views: int, rng: Rng) -> list[int]:
-    """Which references of an object to give: at least one from near enough to the query's view."""
-    good = np.flatnonzero(_usable(scene)[number])
-    good = good if len(good) else np.arange(len(scene["ref_visible"][number]))
-    near = [int(g) for g in good if scene["angle_deg"][image][number][g] < MAX_ANGLE_DEG]
-    pool = near or [int(g) for g in good]
-    first = pool[int(rng.integers(len(pool)))]
-    rest = [int(g) for g in good if g != first] or [first]
-    return [first, *(rest[int(rng.integers(len(rest)))] for _ in range(views - 1))]
+def _chosen_views(scene: Scene, views: int, rng: Rng) -> npt.NDArray[np.int64]:
+    """Which references (N, V) of each object to give, usable ones first."""
+    usable = _usable(scene)
+    out = np.zeros((len(usable), views), np.int64)
+    for i, good in enumerate(usable):
+        order = [*rng.permutation(np.flatnonzero(good)), *np.flatnonzero(~good)]
+        few = [j for j in order if good[j]] or order
+        out[i] = [few[v % len(few)] for v in range(views)]
+    return out
 
 
 def _planes(

@@ -42,17 +42,22 @@ def simulated_cases(shards: Shards, limit: int, seed: int = 0) -> Iterator[Case]
         try:
             reference = make_reference(
                 _frame(scene["ref_rgb"][number, view], scene["ref_depth"][number, view],
-                       float(scene["ref_focal"][number, view])), mask, "simulated",
+                       float(scene["ref_focal"][number, view]), scene["ref_centre"][number, view]), mask, "simulated",
             )  # fmt: skip
         except InputError:  # too little depth, as on black things
             continue
-        frame = _frame(scene["rgb"][image], scene["depth"][image], float(scene["focal"][image]))
+        frame = _frame(scene["rgb"][image], scene["depth"][image], float(scene["focal"][image]), scene["centre"][image])
         true = np.asarray(scene["owner"][image]) == number + 1
         made += 1
-        yield Case("simulated", reference, frame, present, true if present else None)
+        traits = {}
+        if present:
+            here = float(np.sqrt(whole) / np.sqrt(mask.sum() / max(float(scene["ref_visible"][number, view]), 0.05)))
+            angle = float(scene["angle_deg"][image][number][view])
+            traits = {"size": here, "angle_deg": angle, "visible": pixels / max(whole, 1)}
+        yield Case("simulated", reference, frame, present, true if present else None, traits=traits)
 
 
-def _frame(rgb: np.ndarray, depth: np.ndarray, focal: float) -> RgbdFrame:
+def _frame(rgb: np.ndarray, depth: np.ndarray, focal: float, centre: np.ndarray) -> RgbdFrame:
     height, width = rgb.shape[:2]
-    camera = Camera(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
+    camera = Camera(width, height, focal, focal, float(centre[0]), float(centre[1]))
     return RgbdFrame(np.asarray(rgb, np.uint8), np.asarray(depth, np.float32) * np.float32(DEPTH_STEP_M), camera)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core.errors import InputError
-from storm_ros.core.types import Mask, RgbdFrame
+from storm_ros.core.types import Camera, Mask, RgbdFrame
 from storm_ros.io import Recording
 from storm_ros.io.recording import GroundTruth
 from storm_ros.training.scenes import Arrays, angles_deg
@@ -66,11 +66,13 @@ def _scene(
     out: Arrays = {
         "rgb": np.zeros((q, height, width, 3), np.uint8), "depth": np.zeros((q, height, width), np.uint16),
         "owner": np.zeros((q, height, width), np.uint8), "focal": np.ones(q, np.float32),
+        "centre": np.zeros((q, 2), np.float32),
         "visible": np.zeros((q, count), np.int32), "whole": np.zeros((q, count), np.int32),
         "cam_T_obj": np.tile(eye, (q, count, 1, 1)), "ref_cam_T_obj": np.tile(eye, (count, r, 1, 1)),
         "ref_rgb": np.zeros((count, r, side, side, 3), np.uint8),
         "ref_depth": np.zeros((count, r, side, side), np.uint16), "ref_mask": np.zeros((count, r, side, side), bool),
-        "ref_focal": np.ones((count, r), np.float32), "ref_visible": np.zeros((count, r), np.float32),
+        "ref_focal": np.ones((count, r), np.float32), "ref_centre": np.zeros((count, r, 2), np.float32),
+        "ref_visible": np.zeros((count, r), np.float32),
     }  # fmt: skip
     frames = list(recording.numbers)
     for k in range(q):
@@ -78,7 +80,8 @@ def _scene(
         frame = recording.read(number)
         out["rgb"][k] = cv2.resize(frame.rgb, (width, height), interpolation=cv2.INTER_AREA)
         out["depth"][k] = _units(cv2.resize(frame.depth_m, (width, height), interpolation=cv2.INTER_NEAREST))
-        out["focal"][k] = frame.camera.fx * width / frame.camera.width
+        camera = frame.camera.window(0, 0, frame.camera.width, frame.camera.height, width, height)
+        out["focal"][k], out["centre"][k] = camera.fx, (camera.cx, camera.cy)
         for i, obj_id in enumerate(ids):
             mask, pose = truth.mask(number, obj_id), truth.pose(number, obj_id)
             if mask is None or pose is None:
@@ -107,8 +110,9 @@ def _fill_reference(
             continue
         frame = recording.read(int(number))
         side = out["ref_rgb"].shape[2]
-        crop = _crop(frame, mask, side)
-        out["ref_rgb"][place], out["ref_depth"][place], out["ref_mask"][place], out["ref_focal"][place] = crop
+        rgb, depth, cover, camera = _crop(frame, mask, side)
+        out["ref_rgb"][place], out["ref_depth"][place], out["ref_mask"][place] = rgb, depth, cover
+        out["ref_focal"][place], out["ref_centre"][place] = camera.fx, (camera.cx, camera.cy)
         share = truth.visible_fraction(int(number), obj_id)
         out["ref_visible"][place] = 1.0 if share is None else share
         out["ref_cam_T_obj"][place] = pose
@@ -117,7 +121,7 @@ def _fill_reference(
 
 def _crop(
     frame: RgbdFrame, mask: Mask, side: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.bool_], float]:
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.bool_], Camera]:
     rows, columns = np.nonzero(mask)
     size = _REFERENCE_MARGIN * (max(int(np.ptp(rows)), int(np.ptp(columns))) + 1)
     scale = size / side
@@ -132,7 +136,11 @@ def _crop(
     )
     depth = cv2.warpAffine(frame.depth_m, to_frame, (side, side), flags=cv2.INTER_NEAREST | flags)
     cover = cv2.warpAffine(mask.astype(np.float32), to_frame, (side, side), flags=cv2.INTER_LINEAR | flags)
-    return np.asarray(colour, np.uint8), _units(depth), np.asarray(cover) > 0.5, frame.camera.fx / scale
+    camera = Camera(
+        side, side, frame.camera.fx / scale, frame.camera.fy / scale, (frame.camera.cx - to_frame[0, 2]) / scale,
+        (frame.camera.cy - to_frame[1, 2]) / scale,
+    )  # fmt: skip
+    return np.asarray(colour, np.uint8), _units(depth), np.asarray(cover) > 0.5, camera
 
 
 def _units(depth_m: npt.ArrayLike) -> npt.NDArray[np.uint16]:

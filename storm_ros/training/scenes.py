@@ -46,9 +46,10 @@ def make_scene(studio: Studio, config: SceneConfig, rng: Rng) -> Arrays:
     Returns:
         Arrays of Q query images, N objects and R references each:
         rgb (Q, H, W, 3) uint8; depth (Q, H, W) uint16 in units of 0.5 mm; owner (Q, H, W) uint8, object + 1;
-        focal (Q,) pixels; visible, whole (Q, N) pixels; angle_deg (Q, N, R) between the views of query and reference;
-        ref_rgb (N, R, S, S, 3), ref_depth (N, R, S, S), ref_mask (N, R, S, S) bool, ref_focal (N, R), ref_visible
-        (N, R) share not hidden; cam_T_obj (Q, N, 4, 4) and ref_cam_T_obj (N, R, 4, 4) float32.
+        focal (Q,) and centre (Q, 2) pixels; visible, whole (Q, N) pixels; angle_deg (Q, N, R) between the views of
+        query and reference; ref_rgb (N, R, S, S, 3), ref_depth (N, R, S, S), ref_mask (N, R, S, S) bool, ref_focal
+        (N, R), ref_centre (N, R, 2), ref_visible (N, R) share not hidden; cam_T_obj (Q, N, 4, 4) and ref_cam_T_obj
+        (N, R, 4, 4) float32.
     """
     bodies = _cast_of(studio, config.objects, rng)
     turns = [_attitude(rng) for _ in bodies]
@@ -126,6 +127,7 @@ def _reference_arrays(studio: Studio, config: SceneConfig, rng: Rng, stage: Stag
         "ref_depth": np.zeros((n, r, side, side), np.uint16),
         "ref_mask": np.zeros((n, r, side, side), bool),
         "ref_focal": np.zeros((n, r), np.float32),
+        "ref_centre": np.zeros((n, r, 2), np.float32),
         "ref_visible": np.zeros((n, r), np.float32),
         "ref_cam_T_obj": np.tile(np.eye(4, dtype=np.float32), (n, r, 1, 1)),
     }
@@ -145,6 +147,7 @@ def _reference_arrays(studio: Studio, config: SceneConfig, rng: Rng, stage: Stag
             )
             out["ref_mask"][i, j] = own
             out["ref_focal"][i, j] = camera.fx
+            out["ref_centre"][i, j] = camera.cx, camera.cy
             out["ref_visible"][i, j] = own.sum() / max(int(picture.whole[i]), 1)
     return out
 
@@ -158,6 +161,7 @@ def _query_arrays(
         "depth": np.zeros((q, h, w), np.uint16),
         "owner": np.zeros((q, h, w), np.uint8),
         "focal": np.zeros(q, np.float32),
+        "centre": np.zeros((q, 2), np.float32),
         "visible": np.zeros((q, n), np.int32),
         "whole": np.zeros((q, n), np.int32),
         "cam_T_obj": np.tile(np.eye(4, dtype=np.float32), (q, n, 1, 1)),
@@ -178,6 +182,7 @@ def _query_arrays(
         out["rgb"][k], out["depth"][k] = _taken(rng, picture, camera, _setting(rng, eye, config), native, blur_px=blur)
         out["owner"][k] = names[picture.owner + 1]
         out["focal"][k] = camera.fx
+        out["centre"][k] = camera.cx, camera.cy
         out["visible"][k] = np.bincount(out["owner"][k].ravel(), minlength=n + 1)[1 : n + 1]
         out["whole"][k, numbers] = picture.whole
         for place, number in enumerate(numbers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from storm_ros.core.config import check_value, knob, knobs
-from storm_ros.som.sizes import SomConfig
+from storm_ros.som.sizes import LOOK_PX, SomConfig
 
 HELD_OUT = (
     "blue_cup,doraemon_bowl,glue_2,large_clamp,orion_pie,plastic_banana,plastic_plum,remote_controller_2,shampoo,"
@@ -43,11 +43,14 @@ class OptimConfig:
 
     seed: int = knob(0, "Seed of the weights, of the order of the data and of its changes.", low=0)
     steps: int = knob(20000, "Optimisation steps.", low=1)
-    batch: int = knob(4, "Query images a step and process.", low=1, high=1024)
-    pairs: int = knob(6, "References asked for in each query image.", low=1, high=64)
-    absent_share: float = knob(0.25, "Share of the references that the query image does not show.", low=0.0, high=1.0)
-    width: int = knob(0, "Columns cut out of a query image around an object; 0: all of it.", low=0, high=4096)
-    height: int = knob(0, "Rows cut out of a query image around an object; 0: all of it.", low=0, high=4096)
+    batch: int = knob(2, "Scenes a step and process.", low=1, high=1024)
+    looks: int = knob(5, "Looks at each scene.", low=1, high=256)
+    pairs: int = knob(6, "References asked for in each look.", low=1, high=64)
+    absent_share: float = knob(0.4, "Share of the references that a look does not show.", low=0.0, high=1.0)
+    close_share: float = knob(0.75, "Share of looks that are close: sized for an object.", low=0.0, high=1.0)
+    unknown_size: float = knob(0.1, "Share of the close looks without a known size.", low=0.0, high=1.0)
+    width: int = knob(LOOK_PX, "Columns of a look.", low=32, high=4096)
+    height: int = knob(LOOK_PX, "Rows of a look.", low=32, high=4096)
     views: int = knob(2, "Most views of a reference; fewer are drawn at random.", low=1, high=16)
     learning_rate: float = knob(1e-3, "Peak learning rate of AdamW.", low=1e-7, high=1.0)
     weight_decay: float = knob(0.01, "Weight decay of AdamW.", low=0.0, high=1.0)
@@ -58,9 +61,6 @@ class OptimConfig:
     precision: str = knob("float32", "Arithmetic of the network.", choices=("float32", "bfloat16"))
     threads: int = knob(0, "Threads on a CPU; 0: as many as there are cores.", low=0, high=256)
     depth_dropout: float = knob(0.15, "Share of the images whose depth is withheld.", low=0.0, high=1.0)
-    colour_agreement: float = knob(
-        0.0, "Share of the colour difference between an object's two pictures that is taken away.", low=0.0, high=1.0
-    )
     augment: bool = knob(True, "Change colours, sharpness and depth at random.")
     focal: float = knob(20.0, "Weight of the focal loss of the mask.", low=0.0)
     dice: float = knob(1.0, "Weight of the dice loss of the mask.", low=0.0)
@@ -68,6 +68,10 @@ class OptimConfig:
     coarse: float = knob(0.5, "Weight of the alignment maps' own losses.", low=0.0)
     presence: float = knob(0.5, "Weight of the presence loss.", low=0.0)
     iou: float = knob(0.5, "Weight of the loss of the predicted IoU.", low=0.0)
+    match: float = knob(0.3, "Weight of the alignment matrices' loss against true correspondence.", low=0.0)
+    contrast: float = knob(0.3, "Weight of the contrastive loss of the tokens over all references.", low=0.0)
+    reach: float = knob(0.2, "Distance, of an object's size, up to which two points correspond.", low=0.01, high=2.0)
+    temperature: float = knob(0.1, "Of the contrastive loss.", low=0.01, high=10.0)
     checkpoint_s: float = knob(180.0, "Seconds from one checkpoint to the next.", low=1.0)
     log_every: int = knob(20, "Steps from one line of the log to the next.", low=1)
 
@@ -86,6 +90,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     data: str = knob("", "Folders of shards, by commas.")
     out: str = knob("train_out", "Folder of checkpoints, log and plot.")
+    start: str = knob("", "Weights to start from: a name or a .safetensors file; empty for none.")
 
     def __post_init__(self) -> None:
         _checked(self)

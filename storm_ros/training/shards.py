@@ -20,8 +20,8 @@ DEPTH_STEP_M = 0.0005
 """Metres per unit of a stored depth."""
 
 FIELDS = (
-    "rgb", "depth", "owner", "focal", "visible", "whole", "angle_deg", "cam_T_obj",
-    "ref_rgb", "ref_depth", "ref_mask", "ref_focal", "ref_visible", "ref_cam_T_obj",
+    "rgb", "depth", "owner", "focal", "centre", "visible", "whole", "angle_deg", "cam_T_obj",
+    "ref_rgb", "ref_depth", "ref_mask", "ref_focal", "ref_centre", "ref_visible", "ref_cam_T_obj",
 )  # fmt: skip
 
 

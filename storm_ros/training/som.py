@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from storm_ros.core.config import knobs
 from storm_ros.core.errors import ConfigError, InputError
 from storm_ros.encoders.nano import channels_last, planes_tensor
-from storm_ros.som.network import Output, SomNetwork
+from storm_ros.som.network import SomNetwork
 from storm_ros.training.batches import Batch, BatchStream
-from storm_ros.training.losses import som_loss
+from storm_ros.training.losses import correspondence_loss, som_loss
+from storm_ros.training.running import FigureLog, blend, decaying, rate_at
 from storm_ros.training.settings import OptimConfig, TrainConfig
 from storm_ros.training.shards import Shards
+from storm_ros.weights import find, read_weights, verified
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
@@ -80,12 +82,16 @@ class SomTraining:
         torch.manual_seed(config.optim.seed)
         self.config, self.group = config, group
         self.network = channels_last(SomNetwork(config.model).to(group.device))
+        if config.start:
+            start_from(self.network, config.start)
         self.average = channels_last(SomNetwork(config.model).to(group.device))
         self.average.load_state_dict(self.network.state_dict())
         self.model: nn.Module = self.network
         if group.world > 1:
             self.model = nn.parallel.DistributedDataParallel(self.network)
-        self.optimizer = torch.optim.AdamW(_groups(self.network, config.optim), lr=config.optim.learning_rate)
+        self.optimizer = torch.optim.AdamW(
+            decaying(self.network, config.optim.weight_decay), lr=config.optim.learning_rate
+        )
         self.step = 0
         self.pairs = 0
 
@@ -102,8 +108,7 @@ class SomTraining:
         rate = learning_rate(self.step, c)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        output, target, present = run_batch(self.model, batch, self.group.device, c.precision)
-        loss, figures = som_loss(output, target, present, c)
+        loss, figures = batch_loss(self.model, batch, self.group.device, c)
         if not torch.isfinite(loss):
             raise InputError(
                 f"the loss is {float(loss.detach())} at step {self.step}: lower optim.learning_rate and go on with "
@@ -116,9 +121,7 @@ class SomTraining:
         self.step += 1
         self.pairs += batch.which.size * self.group.world
         share = min(c.ema, (1.0 + self.step) / (10.0 + self.step))
-        with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(now, 1.0 - share)
+        blend(self.average, self.network, share)
         return {"loss": float(loss.detach()), **figures, "rate": rate, "gradient": float(norm)}
 
     def save(self, path: Path) -> None:
@@ -152,28 +155,63 @@ class SomTraining:
             ) from error
 
 
-def run_batch(model: nn.Module, batch: Batch, device: torch.device, precision: str) -> tuple[Output, Tensor, Tensor]:
-    """The network's answer to a batch, the masks (P, h, w) and whether each object is present (P,)."""
+def start_from(network: nn.Module, weights: str) -> int:
+    """Take over what fits from trained weights: arrays of the same name and shape.
+
+    Args:
+        network: that is changed.
+        weights: a name of `storm weights list`, or the path of a .safetensors file.
+
+    Returns:
+        How many arrays fitted.
+
+    Raises:
+        WeightsError: missing or damaged.
+        InputError: nothing fits.
+    """
+    arrays, _ = read_weights(Path(weights) if weights.endswith(".safetensors") else verified(find(weights)))
+    own = network.state_dict()
+    fitting = {
+        name: torch.from_numpy(values.astype(np.float32))
+        for name, values in arrays.items()
+        if name in own and tuple(own[name].shape) == values.shape
+    }
+    if not fitting:
+        raise InputError(f"nothing of {weights} fits this network: give weights of the same kind, or leave start empty")
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def batch_loss(
+    model: nn.Module, batch: Batch, device: torch.device, config: OptimConfig
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch and its parts."""
     n, views, side = batch.reference.shape[:3]
     reference = planes_tensor(batch.reference.reshape(n * views, side, side, -1)).to(device)
-    given = (
-        planes_tensor(batch.planes).to(device),
-        reference.unflatten(0, (n, views)),
-        torch.from_numpy(np.ascontiguousarray(batch.reference_mask)).to(device),
-        torch.from_numpy(batch.which).to(device),
-    )
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        output = model(*given)
-    target = torch.from_numpy(np.ascontiguousarray(batch.target)).to(device).flatten(0, 1)
-    return output, target, torch.from_numpy(batch.present).to(device).flatten()
+
+    def given(values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+    which, extent = given(batch.which), given(batch.extent)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        output, ours, theirs = model(
+            planes_tensor(batch.planes).to(device), reference.unflatten(0, (n, views)), given(batch.reference_mask),
+            which, extent,
+        )  # fmt: skip
+    weight = given(batch.weight).flatten()
+    loss, figures = som_loss(output, given(batch.target).flatten(0, 1), given(batch.present).flatten(), config, weight)
+    if config.match == 0 and config.contrast == 0:
+        return loss, figures
+    points = given(batch.points), given(batch.reference_points), given(batch.size)
+    more = correspondence_loss(output.alignment, ours, theirs, which, given(batch.owner), points, weight, config)
+    return loss + sum(more.values()), figures | {name: float(value.detach()) for name, value in more.items()}
 
 
 def learning_rate(step: int, config: OptimConfig) -> float:
     """Rate at a step: a straight rise, then half a cosine down."""
-    rise = min(1.0, (step + 1) / max(config.warm_up, 1))
-    done = min(1.0, max(0, step - config.warm_up) / max(config.steps - config.warm_up, 1))
-    fall = config.final_share + (1.0 - config.final_share) * 0.5 * (1.0 + float(np.cos(np.pi * done)))
-    return config.learning_rate * rise * fall
+    return rate_at(
+        step, config.steps, peak=config.learning_rate, warm_up=config.warm_up, final_share=config.final_share
+    )
 
 
 def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto", report: Report | None = None) -> Path:
@@ -211,7 +249,7 @@ def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto"
 
 def _loop(training: SomTraining, stream: BatchStream, out: Path, report: Report | None) -> None:
     c = training.config.optim
-    log = _Log(out / LOG, training.step)
+    log = FigureLog(out / LOG, training.step)
     saved = started = time.monotonic()
     sums: dict[str, float] = {}
     count = 0
@@ -230,52 +268,5 @@ def _loop(training: SomTraining, stream: BatchStream, out: Path, report: Report 
             sums, count, started = {}, 0, now
         if training.group.leads and (time.monotonic() - saved > c.checkpoint_s or training.step == c.steps):
             training.save(out / CHECKPOINT)
-            log.plot(out / PLOT)
+            log.plot(out / PLOT, ("loss", "mean_iou", "presence_accuracy"))
             saved = time.monotonic()
-
-
-class _Log:
-    """A CSV file with a line of figures per report; lines after the step that is resumed from are dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.rows: list[dict[str, str]] = []
-        if step and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-        self._rewrite()
-
-    def write(self, step: int, figures: dict[str, float]) -> None:
-        """Add a line."""
-        row = {"step": str(step), **{name: f"{value:.6g}" for name, value in figures.items()}}
-        self.rows.append(row)
-        if len(self.rows) == 1:
-            self._rewrite()
-            return
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, list(self.rows[0])).writerow(row)
-
-    def _rewrite(self) -> None:
-        if not self.rows:
-            self.path.unlink(missing_ok=True)
-            return
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with draft.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(draft, self.path)
-
-    def plot(self, path: Path) -> None:
-        """Draw the figures that matter over the steps."""
-        from storm_ros.training.plot import curves
-
-        names = [n for n in ("loss", "mean_iou", "presence_accuracy") if self.rows and n in self.rows[0]]
-        curves(path, {n: [(float(r["step"]), float(r[n])) for r in self.rows] for n in names})
-
-
-def _groups(network: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """Weights decay; biases, norms and learnt tokens do not."""
-    decays = [p for p in network.parameters() if p.ndim >= 2]
-    others = [p for p in network.parameters() if p.ndim < 2]
-    return [{"params": decays, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -23,6 +23,10 @@ def inputs(network: SomNetwork, views: int = 2, references: int = 3, images: int
     return planes, reference, masks
 
 
+def answer(network: SomNetwork, *given: Any, text: Any = None) -> Any:
+    return network(*given, text=text)[0]
+
+
 def test_text_conditioning_is_a_plain_norm_at_the_start() -> None:
     tokens, text = torch.randn(2, 5, 16), torch.randn(2, 6)
     expected = torch.nn.functional.layer_norm(tokens, (16,))
@@ -42,18 +46,19 @@ def test_self_attention_adds_nothing_at_the_start() -> None:
 def test_text_changes_nothing_until_it_is_trained(network: SomNetwork) -> None:
     planes, reference, masks = inputs(network)
     which = torch.tensor([[0, 1, 2]])
-    plain = network(planes, reference, masks, which)
-    told = network(planes, reference, masks, which, torch.randn(3, 6))
+    plain = answer(network, planes, reference, masks, which)
+    told = answer(network, planes, reference, masks, which, text=torch.randn(3, 6))
     assert torch.allclose(plain.mask, told.mask, atol=1e-6)
     for block in network.blocks:
         torch.nn.init.normal_(block.norm.affine.weight)
-    assert not torch.allclose(plain.mask, network(planes, reference, masks, which, torch.randn(3, 6)).mask, atol=1e-3)
+    other = answer(network, planes, reference, masks, which, text=torch.randn(3, 6))
+    assert not torch.allclose(plain.mask, other.mask, atol=1e-3)
 
 
 @pytest.mark.parametrize("views", [1, 2, 5, 16])
 def test_any_number_of_views_with_the_same_weights(network: SomNetwork, views: int) -> None:
     planes, reference, masks = inputs(network, views=views, references=1)
-    out = network(planes, reference, masks, torch.tensor([[0]]))
+    out = answer(network, planes, reference, masks, torch.tensor([[0]]))
     assert out.mask.shape == (1, 12, 16)
     assert out.coarse.shape == (2, 1, 6, 8)
     assert torch.isfinite(out.mask).all()
@@ -63,8 +68,8 @@ def test_order_of_the_views_does_not_matter(network: SomNetwork) -> None:
     torch.nn.init.normal_(network.across_views.out.weight, std=0.1)
     planes, reference, masks = inputs(network, views=3, references=1)
     which = torch.tensor([[0]])
-    turned = network(planes, reference.flip(1), masks.flip(1), which)
-    assert torch.allclose(network(planes, reference, masks, which).mask, turned.mask, atol=1e-5)
+    turned = answer(network, planes, reference.flip(1), masks.flip(1), which)
+    assert torch.allclose(answer(network, planes, reference, masks, which).mask, turned.mask, atol=1e-5)
 
 
 @pytest.mark.parametrize("views", [0, 17])
@@ -86,8 +91,8 @@ def test_references_must_divide_among_images(network: SomNetwork) -> None:
 
 def test_references_do_not_disturb_each_other(network: SomNetwork) -> None:
     planes, reference, masks = inputs(network, images=2, references=2)
-    together = network(planes, reference, masks, torch.tensor([[0, 1], [1, 0]]))
-    alone = network(planes[1:], reference[:1], masks[:1], torch.tensor([[0]]))
+    together = answer(network, planes, reference, masks, torch.tensor([[0, 1], [1, 0]]))
+    alone = answer(network, planes[1:], reference[:1], masks[:1], torch.tensor([[0]]))
     assert torch.allclose(together.mask[3], alone.mask[0], atol=1e-5)
     assert torch.allclose(together.presence[3], alone.presence[0], atol=1e-5)
 
@@ -96,7 +101,8 @@ def test_gradient_reaches_every_weight(network: SomNetwork) -> None:
     for parameter in network.parameters():  # off the zeros that make the start an identity
         torch.nn.init.normal_(parameter, std=0.2)
     planes, reference, masks = inputs(network)
-    out = network(planes, reference, masks, torch.tensor([[0, 1, 2]]), torch.randn(3, 6))
+    extent = torch.tensor([[2.0, 2.0, 0.0]])
+    out = network(planes, reference, masks, torch.tensor([[0, 1, 2]]), extent, text=torch.randn(3, 6))[0]
     (out.mask.square().mean() + out.presence.sum() + out.iou.sum() + out.coarse.sum()).backward()
     dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
@@ -114,7 +120,7 @@ def test_alignment_marks_what_looks_like_the_object(network: SomNetwork) -> None
     masks = torch.zeros(1, 1, side, side)
     masks[..., 8:24, 8:24] = 1.0
     with torch.no_grad():
-        carried = network(planes, reference, masks, torch.tensor([[0]])).coarse[0, 0]
+        carried = answer(network, planes, reference, masks, torch.tensor([[0]])).coarse[0, 0]
     inside = torch.zeros(8, 8, dtype=torch.bool)
     inside[2:6, 2:6] = True
     assert carried[inside].mean() > carried[~inside].mean()
@@ -123,3 +129,35 @@ def test_alignment_marks_what_looks_like_the_object(network: SomNetwork) -> None
 def test_sizes_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ConfigError, match="multiple of heads"):
         SomNetwork(SomConfig(channels=10, heads=3))
+
+
+def test_rows_of_the_alignment_sum_to_one_and_carry_the_objectness(network: SomNetwork) -> None:
+    planes, reference, masks = inputs(network)
+    out = answer(network, planes, reference, masks, torch.tensor([[0, 1, 2]]))
+    assert torch.allclose(out.alignment.sum(-1), torch.ones(2, 3, 48), atol=1e-5)
+    told = network.describe(reference, masks).objectness
+    by_hand = (out.alignment[..., 1:] @ told[..., None])[..., 0].view(2, 3, 6, 8)
+    assert torch.allclose(out.coarse, by_hand, atol=1e-6)
+
+
+def test_a_known_size_draws_tokens_to_the_same_place_of_the_object(network: SomNetwork) -> None:
+    """Everything looks alike: only the place can tell, and only where the size is known."""
+    side = network.config.reference_px
+    planes = torch.full((1, 7, 64, 64), 0.3)
+    reference = torch.full((1, 1, 7, side, side), 0.3)
+    masks = torch.ones(1, 1, side, side)
+    torch.nn.init.zeros_(network.place)
+    torch.nn.init.zeros_(network.where.weight)
+    for block in network.blocks:
+        torch.nn.init.constant_(block.stiffness, 8.0)
+    with torch.no_grad():
+        described, features = network.describe(reference, masks), network.encode(planes)
+        free = network.decide(features, described).alignment[0, 0, :, 1:]
+        bound = network.decide(features, described, torch.tensor([2.0])).alignment[0, 0, :, 1:]
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    ours = (torch.stack([columns, rows], -1).flatten(0, 1) + 0.5) / 8 - 0.5
+    gap = torch.cdist(2.0 * ours, described.place[0])  # in units of the object
+    near = (ours.abs() < 0.25).all(-1)  # where the object may be
+    assert float((bound * gap)[near].sum() / bound[near].sum()) < 0.6 * float(
+        (free * gap)[near].sum() / free[near].sum()
+    )

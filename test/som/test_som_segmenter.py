@@ -15,7 +15,15 @@ from storm_ros.core.errors import InputError, StormError  # noqa: E402
 from storm_ros.core.protocols import Segmenter  # noqa: E402
 from storm_ros.som.crops import Window  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
-from storm_ros.som.segmenter import Look, SomSegmenter, full_mask, likely_windows, whole_window  # noqa: E402
+from storm_ros.som.segmenter import (  # noqa: E402
+    Look,
+    SomSegmenter,
+    full_mask,
+    likely_windows,
+    recentred,
+    whole_window,
+)
+from storm_ros.som.sizes import LOOK_MARGIN  # noqa: E402
 
 
 @pytest.fixture
@@ -93,7 +101,28 @@ def test_windows_lie_about_the_peaks_as_large_as_depth_says(square_frame: Maker)
     first = likely_windows(frame, whole, 0.2, 3)[0]
     assert first.x + first.width / 2 == pytest.approx(81.25, abs=1.5)
     assert first.y + first.height / 2 == pytest.approx(61.25, abs=1.5)
-    assert first.height == pytest.approx(3.8 * 0.2 * 150 / 0.75, rel=0.05)
+    assert first.height == pytest.approx(LOOK_MARGIN * 0.2 * 150 / 0.75, rel=0.05)
+    assert first.width == first.height
+    assert first.extent == LOOK_MARGIN
+
+
+def test_without_depth_the_size_is_what_is_seen(square_frame: Maker) -> None:
+    frame, _ = square_frame(depth=False)
+    whole = Look(whole_window(frame), peak_at(24, 32), 1.0, 1.0)
+    first = likely_windows(frame, whole, 0.2, 3)[0]
+    assert first.extent == 0.0
+    assert first.height == pytest.approx(LOOK_MARGIN * 5 * 2.5, rel=0.4)
+
+
+def test_a_window_moves_onto_its_mask() -> None:
+    logits = np.full((32, 32), -5.0, np.float32)
+    logits[4:12, 20:28] = 5.0
+    moved = recentred(Look(Window(100, 50, 64, 64, 2.0), logits, 1.0, 1.0))
+    assert moved == Window(100 + 48 - 32, 50 + 16 - 32, 64, 64, 2.0)
+    logits[:] = -5.0
+    logits[12:20, 12:20] = 5.0
+    assert recentred(Look(Window(100, 50, 64, 64), logits, 1.0, 1.0)) is None
+    assert recentred(Look(Window(100, 50, 64, 64), logits * 0 - 1, 1.0, 1.0)) is None
 
 
 def test_two_peaks_two_windows(square_frame: Maker) -> None:

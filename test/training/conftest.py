@@ -32,10 +32,12 @@ def painted_scene(rng: np.random.Generator) -> dict[str, np.ndarray]:
     eye = np.eye(4, dtype=np.float32)
     return {
         "rgb": rgb, "depth": np.full((1, 64, 96), 1600, np.uint16), "owner": owner,
-        "focal": np.full(1, 90.0, np.float32), "visible": pixels, "whole": pixels,
+        "focal": np.full(1, 90.0, np.float32), "centre": np.tile(np.float32([47.5, 31.5]), (1, 1)),
+        "visible": pixels, "whole": pixels,
         "angle_deg": np.zeros((1, 3, 2), np.float32), "cam_T_obj": np.tile(eye, (1, 3, 1, 1)),
         "ref_rgb": ref_rgb, "ref_depth": np.full((3, 2, 32, 32), 1600, np.uint16), "ref_mask": ref_mask,
         "ref_focal": np.full((3, 2), 90.0, np.float32), "ref_visible": np.ones((3, 2), np.float32),
+        "ref_centre": np.full((3, 2, 2), 15.5, np.float32),
         "ref_cam_T_obj": np.tile(eye, (3, 2, 1, 1)),
     }  # fmt: skip
 

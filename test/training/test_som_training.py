@@ -18,13 +18,15 @@ from storm_ros.encoders.nano_input import NanoConfig  # noqa: E402
 from storm_ros.som.loading import load_som  # noqa: E402
 from storm_ros.som.sizes import SomConfig  # noqa: E402
 from storm_ros.training.settings import OptimConfig, TrainConfig  # noqa: E402
-from storm_ros.training.som import CHECKPOINT, LOG, PLOT, learning_rate, train_som  # noqa: E402
+from storm_ros.training.som import CHECKPOINT, LOG, PLOT, learning_rate, start_from, train_som  # noqa: E402
 
 MODEL = SomConfig(
     encoder=NanoConfig(stem=4, fine=8, middle=16, colour=8, coarse=16),
     channels=16, heads=2, mask_channels=8, reference_px=32, text=4,
 )  # fmt: skip
-OPTIM = OptimConfig(steps=6, batch=2, pairs=2, warm_up=2, log_every=2, threads=1, learning_rate=3e-3)
+OPTIM = OptimConfig(
+    steps=6, batch=2, looks=1, pairs=2, width=64, height=64, warm_up=2, log_every=2, threads=1, learning_rate=3e-3
+)
 
 
 @pytest.fixture
@@ -91,6 +93,19 @@ def test_it_learns(config: TrainConfig) -> None:
     assert seen[-1] < 0.8 * seen[0]
 
 
+def test_it_starts_from_weights(config: TrainConfig, tmp_path: Path) -> None:
+    from storm_ros.training.export import export
+
+    first = train_som(config, device="cpu")
+    made = export(first, tmp_path / "first.safetensors")
+    slow = replace(OPTIM, steps=1, learning_rate=1e-7)
+    second = train_som(replace(config, optim=slow, out=str(tmp_path / "second"), start=str(made)), device="cpu")
+    ours, theirs = weights(first), weights(second)
+    assert all(torch.allclose(ours[n], theirs[n.replace("a.", "n.", 1)], atol=2e-3) for n in ours if n.startswith("a."))
+    with pytest.raises(InputError, match="nothing of"):
+        start_from(torch.nn.Linear(3, 5), str(made))
+
+
 def test_an_earlier_training_is_not_overwritten(config: TrainConfig) -> None:
     train_som(config, device="cpu")
     with pytest.raises(ConfigError, match="--resume"):
@@ -130,7 +145,8 @@ def test_bfloat16_trains(config: TrainConfig) -> None:
 def test_the_command_trains_exports_and_resumes(
     painted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = [f"data={painted}", f"out={tmp_path / 'run'}", "optim.steps=2", "optim.batch=1", "optim.pairs=2",
+    settings = [f"data={painted}", f"out={tmp_path / 'run'}", "optim.steps=2", "optim.batch=1", "optim.looks=2",
+                "optim.pairs=2",
                 "optim.log_every=1", "optim.threads=1", "model.channels=16", "model.heads=2", "model.text=4",
                 "model.mask_channels=8", "model.reference_px=32", "model.encoder.middle=16"]  # fmt: skip
     given = [word for setting in settings for word in ("--set", setting)]
