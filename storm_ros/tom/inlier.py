@@ -15,6 +15,9 @@ class InlierVerifier:
     It keeps no memory: the pose estimator's keyframes are all it compares with.
     """
 
+    tau: float = 0.0
+    """Energy above which a frame is bad: a score below one half."""
+
     def start(self, reference: Reference) -> None:
         """Nothing is kept."""
 
