@@ -30,5 +30,8 @@ def run(args: argparse.Namespace, outcome: Outcome) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--only", nargs="+", choices=tuple(PARTS), help="parts to run (default: all)")
+    arguments.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
+    )
     arguments.add_argument("--seeds", type=int, default=2, help="seeds per kind of simulated sequence (default: 2)")
     sys.exit(main(run, arguments.parse_args(), "accuracy"))

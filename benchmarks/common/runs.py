@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import storm_ros
-from storm_ros.core.config import StormConfig, with_values
+from storm_ros.core.config import StormConfig, from_assignments, with_values
 from storm_ros.core.errors import RecordingError
 from storm_ros.core.tracker import Tracker
 from storm_ros.core.types import EventType, Pose, RgbdFrame, TrackEvent
@@ -42,8 +42,9 @@ class Run:
 
 
 def new_tracker(args: argparse.Namespace) -> Tracker:
-    """A tracker with the default settings on the chosen device."""
-    return storm_ros.create_tracker(with_values(StormConfig(), {"device.name": args.device}))
+    """A tracker on the chosen device, with the default settings but those that `--set` changes where it is taken."""
+    config = with_values(StormConfig(), {"device.name": args.device})
+    return storm_ros.create_tracker(from_assignments(config, getattr(args, "assignments", [])))
 
 
 def open_data(folder: Path, name: str) -> Recording:

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core import se3
-from storm_ros.core.config import PoseConfig
+from storm_ros.core.config import MeshConfig, PoseConfig
 from storm_ros.core.types import Mask, Pose, PoseEstimate, Reference, Registration, RgbdFrame
+from storm_ros.mesh.fused import Fused, SurfaceFuser
 from storm_ros.pose import registration
 from storm_ros.pose.assess import assess, shown_area
 from storm_ros.pose.images import FrameImages, make_keyframe, upload_frame, view_direction
-from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model
+from storm_ros.pose.samples import PoseModel, Samples, best_keyframe, make_model, with_mesh
 from storm_ros.pose.solver import Fit, Terms, fit, warm_up
 from storm_ros.pose.surroundings import set_off, surface_goes_on
 from storm_ros.pose.view_cache import ViewCache, view_samples
@@ -50,11 +51,14 @@ class GeometricEstimator:
     Keeps nothing between calls but caches: device copies of the frames in use, and samples of the models by viewpoint.
     """
 
-    def __init__(self, config: PoseConfig | None = None, device: str = "cpu") -> None:
-        """Choose settings and device (see `RayCaster`)."""
+    def __init__(
+        self, config: PoseConfig | None = None, device: str = "cpu", *, mesh: MeshConfig | None = None
+    ) -> None:
+        """Choose settings and device (see `RayCaster`); `mesh.fused` lets lifted surfaces grow."""
         self.config = config or PoseConfig()
         self.caster = RayCaster(device)
         warm_up(self.caster.device)
+        self.fuser = SurfaceFuser(mesh, self.caster.device) if mesh is not None and mesh.fused else None
         self._views: weakref.WeakKeyDictionary[DeviceMesh, ViewCache] = weakref.WeakKeyDictionary()
         self._uploaded: weakref.WeakKeyDictionary[RgbdFrame, FrameImages] = weakref.WeakKeyDictionary()
 
@@ -64,6 +68,8 @@ class GeometricEstimator:
         self._views[model.mesh] = ViewCache()
         if not reference.views:
             return model
+        if self.fuser is not None:
+            model = replace(model, fused=self.fuser.start(reference))
         view = reference.views[0]
         return replace(
             model,
@@ -110,17 +116,43 @@ class GeometricEstimator:
         return self._assess(self._images(frame), model, cam_T_obj)
 
     def forget(self, model: PoseModel) -> PoseModel:
-        """The model with no other keyframes than the reference's."""
-        return replace(model, keyframes=model.keyframes[: model.references])
+        """The model with no other keyframes than the reference's; where views are fused, without the last of them.
+
+        Keyframes of the sides that stay fused stay too: without their colours those sides could not be told.
+        """
+        first, others = model.keyframes[: model.references], model.keyframes[model.references :]
+        if self.fuser is None or model.fused is None:
+            return replace(model, keyframes=first)
+        fused = self.fuser.forgotten(model.fused)
+        kept = tuple(key for key in others if self.fuser.shown(fused, key.direction))
+        model = replace(model, keyframes=(*first, *kept))
+        return model if fused is model.fused else self._grown(model, fused, self.fuser)
 
     def remember(self, frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseModel:
-        """Keep a good view as a keyframe when none of those kept saw the object from there.
+        """Learn from a good view: a keyframe when none of those kept saw the object from there, and its surface.
 
         Args:
             frame: the image.
             model: what is known so far.
             estimate: its pose; a low score or a missing mask changes nothing.
         """
+        model = self._with_keyframe(frame, model, estimate)
+        if self.fuser is None or model.fused is None:
+            return model
+        if model.fused.stale:  # one good frame later, so that no frame bears both costs
+            return self._grown(model, model.fused, self.fuser)
+        if not self.fuser.due(model.fused, estimate):
+            return model
+        return replace(model, fused=self.fuser.fuse(frame, model.fused, estimate))
+
+    def _grown(self, model: PoseModel, fused: Fused, fuser: SurfaceFuser) -> PoseModel:
+        """The model with the mesh of what was fused."""
+        model = replace(with_mesh(model, fuser.mesh(fused), self.caster), fused=replace(fused, stale=False))
+        self._views[model.mesh] = ViewCache()
+        return model
+
+    def _with_keyframe(self, frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseModel:
+        """Keep a good view as a keyframe when none of those kept saw the object from there."""
         unlike = not estimate.colour_error < _KEYFRAME_COLOUR_ERROR
         if (
             estimate.score < _KEYFRAME_SCORE

@@ -177,9 +177,15 @@ def look_up_reference(
 
 
 @wp.func
-def block_sum(value: float):
-    """Sum of a value over the threads of the block, the same in each of them."""
-    return wp.tile_sum(wp.tile(value))[0]
+def block_sum(value: float, threads: int):
+    """Sum of a value over the threads of the block, the same in each of them.
+
+    A single thread uses no tile: on a CPU the memory of tiles is shared by all launches, also of other Python threads.
+    """
+    total = value
+    if threads > 1:
+        total = wp.tile_sum(wp.tile(value))[0]
+    return total
 
 
 @wp.func
@@ -360,26 +366,26 @@ def gauss_newton(
                     h += wp.outer(jcw, jc)
                     g += jcw * e
         for i in range(6):
-            g[i] = block_sum(g[i])
+            g[i] = block_sum(g[i], threads)
             for m in range(i + 1):
-                h[i, m] = block_sum(h[i, m])
-        coloured = block_sum(coloured)
-        sum_i = block_sum(sum_i)
-        sum_r = block_sum(sum_r)
-        sum_ii = block_sum(sum_ii)
-        sum_rr = block_sum(sum_rr)
-        sum_ir = block_sum(sum_ir)
+                h[i, m] = block_sum(h[i, m], threads)
+        coloured = block_sum(coloured, threads)
+        sum_i = block_sum(sum_i, threads)
+        sum_r = block_sum(sum_r, threads)
+        sum_ii = block_sum(sum_ii, threads)
+        sum_rr = block_sum(sum_rr, threads)
+        sum_ir = block_sum(sum_ir, threads)
         if iteration >= iterations:
             done = 1
-            in_view = block_sum(in_view)
-            with_depth = block_sum(with_depth)
-            inliers = block_sum(inliers)
-            in_front = block_sum(in_front)
-            depth_cost = block_sum(depth_cost)
-            depth_weight = block_sum(depth_weight)
-            colour_cost = block_sum(colour_cost)
-            colour_weights = block_sum(colour_weights)
-            total = block_sum(total)
+            in_view = block_sum(in_view, threads)
+            with_depth = block_sum(with_depth, threads)
+            inliers = block_sum(inliers, threads)
+            in_front = block_sum(in_front, threads)
+            depth_cost = block_sum(depth_cost, threads)
+            depth_weight = block_sum(depth_weight, threads)
+            colour_cost = block_sum(colour_cost, threads)
+            colour_weights = block_sum(colour_weights, threads)
+            total = block_sum(total, threads)
             if lane == 0:
                 for i in range(12):
                     out_views[view, i] = pose[i // 4, i - 4 * (i // 4)]

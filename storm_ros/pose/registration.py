@@ -121,7 +121,8 @@ def _hypotheses(
     directions = hypotheses.icosphere_directions(config.hypotheses_views)
     references = np.array([key.direction for key in model.keyframes[: model.references]])
     if model.open_surface and len(references):
-        near = (directions @ references.T).max(1) > np.cos(_OPEN_SURFACE_VIEWS_RAD)
+        known = references if model.fused is None else np.concatenate([references, model.fused.directions])
+        near = (directions @ known.T).max(1) > np.cos(_OPEN_SURFACE_VIEWS_RAD)
         directions = np.concatenate([references, directions[near]])
     views = hypotheses.view_rotations(directions)
     if model.open_surface and len(references):

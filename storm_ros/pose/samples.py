@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy.typing as npt
 import warp as wp
 
 from storm_ros.core import se3
-from storm_ros.core.types import Camera, Pose, Reference
+from storm_ros.core.types import Camera, Mesh, Pose, Reference
+from storm_ros.mesh.fused import Fused
 from storm_ros.pose import kernels
 from storm_ros.pose.images import FrameImages, Keyframe, make_keyframe, view_direction
 from storm_ros.render import DeviceMesh, RayCaster
@@ -34,6 +35,7 @@ class PoseModel:
         references: how many of them do.
         reference_area: projected area in square metres of the mesh as the first reference view shows it.
         reference_goes_on: how much of the surface around the mask goes on there, see `surroundings`.
+        fused: what later views added to the mesh; None where nothing may.
     """
 
     mesh: DeviceMesh
@@ -45,6 +47,7 @@ class PoseModel:
     references: int
     reference_area: float = 0.0
     reference_goes_on: float = float("nan")
+    fused: Fused | None = None
 
     @property
     def open_surface(self) -> bool:
@@ -83,26 +86,32 @@ def make_model(reference: Reference, caster: RayCaster, images: list[FrameImages
         caster: whose device is used.
         images: of the reference's views, in their order.
     """
-    mesh = reference.mesh
     keyframes = tuple(
         make_keyframe(image, view.mask, view.cam_T_obj, caster.device)
         for image, view in zip(images, reference.views, strict=True)
     )
-    reach = np.linalg.norm(mesh.vertices - mesh.center, axis=1).max()
     nothing = tuple(
         wp.empty((0,) * ndim, dtype=kind, device=caster.device)
         for kind, ndim in ((wp.vec3, 1), (wp.vec2, 1), (wp.vec3, 2))
     )
-    corners = np.stack(np.meshgrid(*mesh.bounds.T, indexing="ij"), -1).reshape(8, 3)
     return PoseModel(
-        mesh=caster.upload(mesh),
-        center=mesh.center,
-        radius_m=float(reach),
-        corners=corners,
-        no_colours=nothing,
-        keyframes=keyframes,
-        references=len(keyframes),
+        *_placed(reference.mesh, caster), no_colours=nothing, keyframes=keyframes, references=len(keyframes)
     )
+
+
+def with_mesh(model: PoseModel, mesh: Mesh, caster: RayCaster) -> PoseModel:
+    """The model with another mesh in the same frame."""
+    on_device, center, radius_m, corners = _placed(mesh, caster)
+    return replace(model, mesh=on_device, center=center, radius_m=radius_m, corners=corners)
+
+
+def _placed(
+    mesh: Mesh, caster: RayCaster
+) -> tuple[DeviceMesh, npt.NDArray[np.float64], float, npt.NDArray[np.float64]]:
+    """A mesh on the device, its centre (3,), the radius about that, and the corners (8, 3) of its bounding box."""
+    reach = float(np.linalg.norm(mesh.vertices - mesh.center, axis=1).max())
+    corners = np.stack(np.meshgrid(*mesh.bounds.T, indexing="ij"), -1).reshape(8, 3)
+    return caster.upload(mesh), mesh.center, reach, corners
 
 
 def view_window(model: PoseModel, cam_T_obj: Pose, camera: Camera, cells: int) -> Camera | None:

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from storm_ros.core.types import Mask, PoseEstimate, RgbdFrame
 from storm_ros.pose.samples import PoseModel
 
 _RING_RADII = 0.12
+_RIM_PX = 2  # a predicted mask ends so much inside the object: lifting takes its rim off
 _STEP_RADII = 0.18
 _MIN_PIXELS = 20
 _EXCESS_LIMIT, _EXCESS_RAMP = 0.45, 0.25
@@ -37,14 +39,14 @@ def surface_goes_on(frame: RgbdFrame, mask: Mask, radius_m: float) -> float:
         return float("nan")
     distance = float(np.median(under[under > 0]))
     width = max(2, round(_RING_RADII * radius_m * frame.camera.fx / distance))
-    pad = 2 * width + 2
+    pad = 2 * width + 2 + _RIM_PX
     top, left = max(0, int(rows.min()) - pad), max(0, int(cols.min()) - pad)
     crop = np.s_[top : int(rows.max()) + pad, left : int(cols.max()) + pad]
     inside, depth = mask[crop].astype(np.uint8), frame.depth_m[crop]
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
-    ring = (cv2.dilate(inside, disc) > 0) & (cv2.dilate(inside, np.ones((3, 3), np.uint8)) == 0)
+    ring = (cv2.dilate(inside, _disc(width + _RIM_PX)) > 0) & (cv2.dilate(inside, _disc(_RIM_PX)) == 0)
     known = (inside > 0) & (depth > 0)
-    box = (4 * width + 1, 4 * width + 1)
+    side = 4 * (width + _RIM_PX) - 3
+    box = (side, side)
     total = cv2.boxFilter(np.where(known, depth, 0).astype(np.float32), -1, box, normalize=False)
     count = cv2.boxFilter(known.astype(np.float32), -1, box, normalize=False)
     use = ring & (depth > 0) & (count > 0.5)
@@ -52,6 +54,11 @@ def surface_goes_on(frame: RgbdFrame, mask: Mask, radius_m: float) -> float:
         return float("nan")
     step = np.abs(depth[use] - total[use] / count[use])
     return float((step < _STEP_RADII * radius_m).mean())
+
+
+def _disc(radius_px: int) -> npt.NDArray[np.uint8]:
+    size = 2 * radius_px + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), dtype=np.uint8)
 
 
 def set_off(frame: RgbdFrame, model: PoseModel, estimate: PoseEstimate) -> PoseEstimate:
