@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from storm_ros.core.config import SegmenterConfig, StormConfig
+import importlib.util
+from dataclasses import replace
+
+from storm_ros.core.config import GateConfig, SegmenterConfig, StormConfig, VerifierConfig
 from storm_ros.core.errors import BackendUnavailableError
-from storm_ros.core.protocols import Segmenter
+from storm_ros.core.protocols import Gate, Segmenter, StatesThreshold, Verifier
 from storm_ros.core.tracker import Parts, Tracker
 
 
@@ -16,15 +19,30 @@ def build_parts(config: StormConfig) -> Parts:
     """
     from storm_ros.mesh import LiftedMeshBuilder
     from storm_ros.pose import GeometricEstimator
-    from storm_ros.tom import EnergyGate, InlierVerifier
 
+    verifier = build_verifier(config.verifier)
     return Parts(
         mesh_builder=LiftedMeshBuilder(config.mesh),
         segmenter=build_segmenter(config.segmenter),
-        pose=GeometricEstimator(config.pose, config.device.name),
-        verifier=InlierVerifier(),
-        gate=EnergyGate(config.gate),
+        pose=GeometricEstimator(config.pose, config.device.name, mesh=config.mesh),
+        verifier=verifier,
+        gate=build_gate(config.gate, verifier),
     )
+
+
+def decided(config: StormConfig) -> StormConfig:
+    """The configuration with "auto" replaced by what it means on this machine."""
+    return replace(
+        config,
+        segmenter=replace(config.segmenter, name=_chosen(config.segmenter.name, "som", "template")),
+        verifier=replace(config.verifier, name=_chosen(config.verifier.name, "tom", "inlier")),
+    )
+
+
+def _chosen(name: str, learned: str, plain: str) -> str:
+    if name != "auto":
+        return name
+    return learned if importlib.util.find_spec("torch") is not None else plain
 
 
 def build_segmenter(config: SegmenterConfig) -> Segmenter:
@@ -34,7 +52,7 @@ def build_segmenter(config: SegmenterConfig) -> Segmenter:
         BackendUnavailableError: it needs a package that is not there.
         WeightsError: its weights are missing or damaged.
     """
-    if config.name == "som":
+    if _chosen(config.name, "som", "template") == "som":
         try:
             from storm_ros.som.segmenter import SomSegmenter
         except ImportError as error:
@@ -50,11 +68,42 @@ def build_segmenter(config: SegmenterConfig) -> Segmenter:
     return TemplateSegmenter(ColourGradientEncoder(), config)
 
 
+def build_verifier(config: VerifierConfig) -> Verifier:
+    """The verifier a configuration names.
+
+    Raises:
+        BackendUnavailableError: it needs a package that is not there.
+        WeightsError: its weights are missing or damaged.
+    """
+    if _chosen(config.name, "tom", "inlier") == "tom":
+        try:
+            from storm_ros.tom.verifier import TomVerifier
+        except ImportError as error:
+            if error.name != "torch":
+                raise
+            raise BackendUnavailableError(
+                "verifier.name = tom needs PyTorch: pip install storm_ros[learned], or use verifier.name=inlier"
+            ) from error
+        return TomVerifier(config)
+    from storm_ros.tom import InlierVerifier
+
+    return InlierVerifier()
+
+
+def build_gate(config: GateConfig, verifier: Verifier) -> Gate:
+    """The gate a configuration names; its threshold is the verifier's own unless `gate.tau` says another."""
+    from storm_ros.tom.adaptive import AdaptiveGate
+    from storm_ros.tom.gate import EnergyGate
+
+    own = verifier.tau if isinstance(verifier, StatesThreshold) else 0.0
+    return (AdaptiveGate if config.name == "adaptive" else EnergyGate)(config, tau=config.tau or own)
+
+
 def create_tracker(config: StormConfig | None = None) -> Tracker:
     """A tracker with the parts its configuration names; the defaults run at once, offline, on a CPU.
 
     Args:
         config: settings; the defaults when left out.
     """
-    config = config or StormConfig()
+    config = decided(config or StormConfig())
     return Tracker(build_parts(config), config)

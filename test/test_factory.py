@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import storm_ros
 from storm_ros.core import protocols
-from storm_ros.core.config import StormConfig, with_values
+from storm_ros.core.config import GateConfig, StormConfig, VerifierConfig, with_values
 from storm_ros.core.errors import BackendUnavailableError
-from storm_ros.factory import build_parts, create_tracker
+from storm_ros.factory import build_gate, build_parts, build_verifier, create_tracker
+from storm_ros.tom import InlierVerifier
 
 
 def test_default_parts_satisfy_their_protocols() -> None:
@@ -27,6 +30,27 @@ def test_settings_reach_the_parts() -> None:
     assert tracker.parts.gate.config.tau == 0.7
     assert tracker.parts.pose.config.samples == 500
     assert tracker.parts.segmenter.config.candidates == 2
+
+
+@pytest.mark.parametrize(("tau", "expected"), [(0.0, -0.7), (0.4, 0.4), (-1.5, -1.5)])
+@pytest.mark.parametrize("name", ["energy", "adaptive"])
+def test_the_gate_takes_the_verifiers_own_threshold_unless_told_otherwise(
+    name: str, tau: float, expected: float
+) -> None:
+    verifier = InlierVerifier()
+    verifier.tau = -0.7
+    gate = build_gate(GateConfig(name=name, tau=tau), verifier)
+    assert gate.start().threshold == expected
+    assert gate.step(gate.start(), expected + 0.1).bad_frames == 1
+    assert gate.step(gate.start(), expected - 0.1).bad_frames == 0
+
+
+def test_tom_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [m for m in sys.modules if m.split(".")[0] == "torch" or m.startswith("storm_ros.tom.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BackendUnavailableError, match=r"pip install storm_ros\[learned\], or use verifier.name=inlier"):
+        build_verifier(VerifierConfig(name="tom"))
 
 
 def test_public_names_are_importable_from_the_package() -> None:

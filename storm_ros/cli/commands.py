@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from storm_ros import __version__
-from storm_ros.cli import config_command, convert, demo, doctor, evaluate, track, train, weights_command
+from storm_ros.cli import calibrate, config_command, convert, demo, doctor, evaluate, track, train, weights_command
 
-COMMANDS = (demo, track, convert, doctor, train, evaluate, weights_command, config_command)
+COMMANDS = (demo, track, convert, doctor, train, calibrate, evaluate, weights_command, config_command)
 
 _WRONG_USAGE = 2
 

@@ -94,7 +94,8 @@ def run(
         targets: the objects.
         plan: the frames, in order.
         outputs: where to write.
-        reverse: whether the plan runs backwards.
+        reverse: whether the plan runs backwards; time goes on from the first frame's stamp all the same, so that motion
+            and gaps are what they were.
         quiet: show no progress.
     """
     state = Run(targets, plan, RunRecorder(pictures=PICTURES if outputs.html else 0))
@@ -146,8 +147,10 @@ def _loop(
     state: Run, tracker: TrackerLike, recording: Recording, sinks: _Sinks, stop: StopRequest, reverse: bool
 ) -> None:
     from storm_ros.io import read_frames
+    from storm_ros.io.recording import mirrored_in_time
 
     waiting = list(state.targets)
+    start_ns: int | None = None
     obj_ids = {target.object_id: target.obj_id for target in state.targets}
     with contextlib.closing(read_frames(recording, state.plan.numbers)) as frames:  # pyright: ignore[reportArgumentType]
         for number, frame in frames:
@@ -155,6 +158,8 @@ def _loop(
                 state.recorder.add_unreadable(number)
                 sinks.progress.advance()
                 continue
+            start_ns = frame.stamp_ns if start_ns is None else start_ns
+            frame = mirrored_in_time(frame, start_ns) if reverse else frame
             for target in [t for t in waiting if is_due(t, number, reverse=reverse)]:
                 waiting.remove(target)
                 _set_reference(state, tracker, target, sinks.outputs)

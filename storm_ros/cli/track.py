@@ -55,7 +55,11 @@ def add_parser(commands: Any) -> None:
         default=1.0,
         help="metres per unit of the mesh file (0.001 for mm)",
     )
-    parser.add_argument("--reverse", action="store_true", help="run backwards from the reference to the first frame")
+    parser.add_argument(
+        "--reverse",
+        action="store_true",
+        help="run backwards from the reference to the first frame; stamps are mirrored there, so that they increase",
+    )
     parser.add_argument("--from", metavar="N", type=int, dest="first", help="lowest frame number to run")
     parser.add_argument("--to", metavar="N", type=int, dest="last", help="highest frame number to run")
     options.add_bag_options(parser)
@@ -162,7 +166,7 @@ def track_recording(
     source = str(getattr(args, "input", recording.name))
     command = args.command_line
     with StopRequest.finishing():
-        report = write_results(state, recording, config, outputs, source=source, command=command, reverse=reverse)
+        report = write_results(state, recording, tracker.config, outputs, source=source, command=command, reverse=reverse)
     if state.failure is not None:
         raise state.failure
     if not report["frames"]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storm_ros.cli import train_tom
 from storm_ros.cli.errors import UsageError
 from storm_ros.core.errors import BackendUnavailableError
 
@@ -47,6 +48,8 @@ def add_parser(commands: Any) -> None:
     som.add_argument("--quiet", action="store_true", help="show no figures")
     _add_settings(som)
     som.set_defaults(run=run_som)
+
+    train_tom.add_actions(actions)
 
     export = actions.add_parser("export", help="write the averaged weights of a checkpoint as .safetensors")
     export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")

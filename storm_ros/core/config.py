@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class MeshConfig:
     max_grazing_deg: float = knob(80.0, "Angle between view ray and normal above which a face is cut.", low=10, high=90)
     erode_px: int = knob(1, "Pixels taken off the mask's rim before lifting: depth bleeds there.", low=0, high=20)
     smooth_px: float = knob(1.5, "Radius of the edge-keeping depth smoothing before lifting; 0: none.", low=0, high=10)
+    fused: bool = knob(False, "Fuse new views into a lifted surface while it is tracked, so that its far side grows.")
+    fused_voxels: int = knob(80, "Voxels along the longest side of the fused volume.", low=32, high=160)
+    fused_step_deg: float = knob(6.0, "Turn to the nearest fused view before another is fused.", low=1.0, high=45.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,28 +70,38 @@ class PoseConfig:
 class SegmenterConfig:
     """Where the object is looked for when there is no pose."""
 
-    name: str = knob("template", "Segmenter; som needs the pip extra learned.", choices=("template", "som"))
+    name: str = knob("auto", "Segmenter; auto: som where PyTorch is installed.", choices=("auto", "som", "template"))
     weights: str = knob("som-nano", "Weights of som: a name of `storm weights list` or a .safetensors file.")
     presence: float = knob(0.5, "Candidates that som believes present less than this are dropped.", low=0.0, high=1.0)
     crops: int = knob(3, "Places that som looks at again, closer; 0: the whole image only.", low=0, high=16)
     candidates: int = knob(4, "Candidates that are registered and checked per search.", low=1, high=32)
-    min_score: float = knob(0.6, "Candidates below this score are dropped.", low=0.0, high=1.0)
+    min_score: float = knob(0.55, "Candidates that template scores below this are dropped.", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifierConfig:
     """Whether what is tracked is still the object."""
 
-    name: str = knob("inlier", "Verifier.", choices=("inlier",))
+    name: str = knob("auto", "Verifier; auto: tom where PyTorch is installed.", choices=("auto", "tom", "inlier"))
+    weights: str = knob("tom-nano", "Weights of tom: a name of `storm weights list` or a .safetensors file.")
+    memory: int = knob(16, "Good views that tom keeps beside the reference (K).", low=0, high=64)
+    confidence: float = knob(0.9, "Chance of being right from which tom keeps a view.", low=0.5, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateConfig:
     """When the verifier's energy means that the track is lost."""
 
-    tau: float = knob(0.0, "Smoothed energy above which a frame is bad.", low=-20.0, high=20.0)
+    name: str = knob("energy", "Gate; adaptive learns the threshold from the track.", choices=("energy", "adaptive"))
+    tau: float = knob(
+        0.0, "Smoothed energy above which a frame is bad; 0: the verifier's own (0 of inlier).", low=-20.0, high=20.0
+    )
     patience: int = knob(3, "Bad frames in a row before the track is lost (L).", low=1, high=100)
     smoothing: float = knob(0.5, "Share of the new energy in the moving average.", low=0.01, high=1.0)
+    alarm_rate: float = knob(
+        0.001, "False alarms per frame that adaptive stays below, for energies like those before.", low=1e-6, high=0.1
+    )
+    reach: float = knob(1.0, "How far adaptive may move the threshold from tau, either way.", low=0.0, high=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +109,17 @@ class SearchConfig:
     """The search for an object that was never found, or is lost."""
 
     every: int = knob(2, "Frames from one search of an object to its next.", low=1, high=100)
-    min_score: float = knob(0.8, "Registration score that a found pose must reach.", low=0.0, high=1.0)
+    min_score: float = knob(0.78, "Score, less the hidden share, that a found pose must reach.", low=0.0, high=1.0)
+    min_probability: float = knob(
+        0.82, "Chance of being right, by the verifier and on average, that a found pose must reach.", low=0.0, high=1.0
+    )
     min_in_view: float = knob(
         0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0
     )
     min_depth: float = knob(0.15, "A track has no depth when less of the model has any.", low=0.0, high=1.0)
+    confirm: int = knob(2, "Further frames that a found pose must hold before it is reported.", low=0, high=30)
+    max_gap_s: float = knob(2.0, "A pose is stale after so long without an image, seconds; 0: never.", low=0, high=3600)
+    background: bool = knob(False, "Search on a thread of its own, so that no frame waits for it (live cameras).")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +163,7 @@ class Knob:
 
 def knobs(config: Any, prefix: str = "") -> Iterator[Knob]:
     """Every setting of a configuration, in the order it is written in."""
-    hints = typing.get_type_hints(type(config))
+    hints = _type_hints(type(config))
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value):
@@ -151,6 +171,11 @@ def knobs(config: Any, prefix: str = "") -> Iterator[Knob]:
         else:
             meta = f.metadata
             yield Knob(prefix + f.name, hints[f.name], value, meta["text"], meta["low"], meta["high"], meta["choices"])
+
+
+@functools.cache
+def _type_hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def check_value(knob_: Knob, value: Any) -> Any:
@@ -274,10 +299,11 @@ def to_yaml(config: Any) -> str:
     section = None
     for k in knobs(config):
         head, _, name = k.key.rpartition(".")
-        if head != section:
+        if head and head != section:
             lines.append(f"    {head}:")
             section = head
+        indent = "      " if head else "    "
         value = {True: "true", False: "false"}.get(k.value, k.value) if k.kind is bool else k.value
-        lines.append(f"      # {k.text} ({k.range_text})")
-        lines.append(f"      {name}: {value}")
+        lines.append(f"{indent}# {k.text} ({k.range_text})")
+        lines.append(f"{indent}{name}: {value if value != '' else chr(34) * 2}")
     return "\n".join(lines) + "\n"

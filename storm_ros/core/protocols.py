@@ -100,7 +100,7 @@ class PoseEstimator(Protocol):
         ...
 
     def forget(self, model: Any) -> Any:
-        """The model with nothing in it but the reference."""
+        """The model of a track that starts anew: the reference, and of what was learnt only what is beyond doubt."""
         ...
 
     def remember(self, frame: RgbdFrame, model: Any, estimate: PoseEstimate) -> Any:
@@ -122,6 +122,34 @@ class Verifier(Protocol):
 
     def remember(self, frame: RgbdFrame, estimate: PoseEstimate, memory: Any) -> Any:
         """The memory after a frame tracked with high confidence."""
+        ...
+
+
+@runtime_checkable
+class StatesThreshold(Protocol):
+    """A verifier that brings its own threshold."""
+
+    @property
+    def tau(self) -> float:
+        """Energy above which a frame is bad: the 95th percentile of good ones held out, where it was calibrated."""
+        ...
+
+
+@runtime_checkable
+class StatesProbability(Protocol):
+    """A verifier whose energies are calibrated otherwise than as log odds."""
+
+    def probability(self, energy: float) -> float:
+        """Chance in [0, 1] that a pose of this energy is right."""
+        ...
+
+
+@runtime_checkable
+class CountsMemory(Protocol):
+    """A verifier that can say how much it keeps."""
+
+    def memory_size(self, memory: Any) -> int:
+        """Views kept beside the reference."""
         ...
 
 

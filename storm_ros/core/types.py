@@ -280,12 +280,19 @@ class TrackStatus(str, enum.Enum):
 
 
 class LossCause(str, enum.Enum):
-    """Why a track was given up."""
+    """Why a track was given up.
+
+    ENERGY: what is seen there is no longer the object, and none of the others explains it. NO_DEPTH: the sensor gives
+    none where the object should be. OUT_OF_VIEW: it left the image. OCCLUDED: something is in front of most of it.
+    STALE_INPUT: no image came for too long. REQUESTED: the user asked for a new search.
+    """
 
     ENERGY = "energy"
     NO_DEPTH = "no_depth"
     OUT_OF_VIEW = "out_of_view"
+    OCCLUDED = "occluded"
     STALE_INPUT = "stale_input"
+    REQUESTED = "requested"
 
 
 class EventType(str, enum.Enum):
@@ -381,12 +388,16 @@ class GateState:
         threshold: energy above which a frame is bad.
         bad_frames: bad frames in a row.
         lost: whether there were enough of them to give the track up.
+        history: energies of the track's latest frames, oldest first, for a gate that learns from them.
+        evidence: against the track being as good as before, for a gate that collects it; it grows from 0.
     """
 
     smoothed: float = float("nan")
     threshold: float = 0.0
     bad_frames: int = 0
     lost: bool = False
+    history: tuple[float, ...] = ()
+    evidence: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -411,6 +422,9 @@ class ObjectResult:
         smoothed_energy: after the moving average; NaN before the first.
         threshold: above it a frame is bad.
         covariance: (6, 6) as in PoseEstimate; None without a pose.
+        probability: in [0, 1], how likely the pose is right by the smoothed energy; 0 without a pose.
+        memory: views the verifier keeps beside the reference.
+        cause: why the track was lost; None unless LOST.
     """
 
     object_id: str
@@ -422,6 +436,9 @@ class ObjectResult:
     smoothed_energy: float = float("nan")
     threshold: float = float("nan")
     covariance: npt.NDArray[np.float64] | None = None
+    probability: float = 0.0
+    memory: int = 0
+    cause: LossCause | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -433,7 +450,8 @@ class TrackResult:
         stamp_ns: the image's stamp.
         objects: result of every object by its name.
         events: what happened in this frame, in order.
-        timing_ms: milliseconds by stage ("track", "verify", "segment", "register", "total").
+        timing_ms: milliseconds by stage ("track", "verify", "segment", "register", "total"), and "search" when a search
+            on its own thread came back: how long that took, which is no part of the total.
     """
 
     frame: int

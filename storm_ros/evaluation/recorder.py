@@ -25,7 +25,7 @@ from storm_ros.io import overlay
 
 STATUSES = tuple(TrackStatus)
 
-_COLUMNS = ("position", "frame", "status", "energy", "smoothed", "threshold", "score")
+_COLUMNS = ("position", "frame", "status", "energy", "smoothed", "threshold", "score", "probability", "memory")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class ObjectRows:
     def append(self, position: int, frame: int, result: ObjectResult) -> None:
         """Add a frame's result."""
         status = STATUSES.index(result.status)
-        row = (position, frame, status, result.energy, result.smoothed_energy, result.threshold, result.score)
+        energies = (result.energy, result.smoothed_energy, result.threshold)
+        row = (position, frame, status, *energies, result.score, result.probability, result.memory)
         for name, value in zip(_COLUMNS, row, strict=True):
             self._columns[name].append(value)
         pose = np.full(16, np.nan) if result.cam_T_obj is None else np.asarray(result.cam_T_obj, np.float64).ravel()
@@ -64,7 +65,7 @@ class ObjectRows:
         return len(self._columns["frame"])
 
     def column(self, name: str) -> npt.NDArray[np.float64]:
-        """(N,) values: position (in the run), frame, energy, smoothed, threshold or score."""
+        """(N,) values: position (in the run), frame, energy, smoothed, threshold, score, probability or memory."""
         return np.array(self._columns[name], dtype=np.float64)
 
     def statuses(self) -> list[TrackStatus]:

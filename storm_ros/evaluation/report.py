@@ -19,7 +19,7 @@ import numpy as np
 from storm_ros.core.errors import OutputError, RecordingError
 from storm_ros.core.types import TrackEvent
 from storm_ros.evaluation.accuracy import Judgement, accuracy_block
-from storm_ros.evaluation.recorder import RunRecorder
+from storm_ros.evaluation.recorder import ObjectRows, RunRecorder
 
 SCHEMA = 1
 STAGES = ("track", "verify", "segment", "register")
@@ -116,6 +116,19 @@ def _object(recorder: RunRecorder, info: RunInfo, name: str) -> dict[str, Any]:
         "setup_ms": info.setup_ms.get(name),
         "mesh": info.meshes.get(name),
         "status_counts": recorder.status_counts(name),
+        **_beliefs(recorder.objects.get(name)),
+    }
+
+
+def _beliefs(rows: ObjectRows | None) -> dict[str, Any]:
+    """How likely the poses were right by the verifier, and how many views it kept at most."""
+    if rows is None or not len(rows):
+        return {"probability_median": None, "memory_max": None}
+    posed = [cam_T_obj is not None for _, cam_T_obj in rows.poses()]
+    chances = rows.column("probability")[posed]
+    return {
+        "probability_median": float(np.median(chances)) if len(chances) else None,
+        "memory_max": int(rows.column("memory").max()),
     }
 
 

@@ -181,7 +181,11 @@ def _status(found: ObjectResult, events: list[TrackEvent]) -> Any:
         "energy": f"{found.energy:.4f}",
         "smoothed_energy": f"{found.smoothed_energy:.4f}",
         "threshold": f"{found.threshold:.4f}",
+        "probability": f"{found.probability:.4f}",
+        "memory": str(found.memory),
     }
+    if found.cause is not None:
+        values["cause"] = found.cause.value
     for event in events:
         cause = f" ({event.cause.value})" if event.cause else ""
         lost = f", {event.frames_lost} frames lost" if event.frames_lost is not None else ""

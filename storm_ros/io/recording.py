@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -175,6 +176,16 @@ def numbers_of(value: Any, what: str, count: int = 9) -> list[float]:
 def even_stamp_ns(number: int, rate_hz: float) -> int:
     """Stamp of a frame in a recording without time: its number over the rate, nanoseconds."""
     return round(number * NANOSECONDS / rate_hz)
+
+
+def mirrored_in_time(frame: RgbdFrame, about_ns: int) -> RgbdFrame:
+    """The same image with its stamp mirrored about another: frames read backwards then come one after the other.
+
+    Args:
+        frame: an image at or before `about_ns`.
+        about_ns: stamp of the first frame of a run backwards, nanoseconds.
+    """
+    return replace(frame, stamp_ns=2 * about_ns - frame.stamp_ns)
 
 
 def rate_of(stamps_ns: npt.ArrayLike, default_hz: float) -> float:

@@ -22,6 +22,16 @@ def test_two_objects_of_a_real_recording(tmp_path, data_dir, capsys):
     assert "reference of dragon: frame 2" in (tmp_path / "report.html").read_text()
 
 
+def test_backwards_from_a_reference(tmp_path, data_dir):
+    argv = ["track", str(data_dir / "kitchen"), "--reference", "frame=111,gt=1", "--reverse", "--from", "103"]
+    assert main([*argv, "--out", str(tmp_path), "--device", "cpu", "--quiet", "--no-html"]) == 0
+    with (tmp_path / "poses.csv").open() as file:
+        assert [int(r["im_id"]) for r in csv.DictReader(file)] == list(range(111, 102, -1))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["accuracy"]["centre_mm_median"] < 40
+    assert 0.5 < report["objects"]["obj_1"]["probability_median"] <= 1.0
+
+
 def test_convert_and_read_again(tmp_path, data_dir, capsys):
     bag = tmp_path / "desk.mcap"
     assert main(["convert", str(data_dir / "desk"), str(bag), "--from", "3", "--to", "5"]) == 0

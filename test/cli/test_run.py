@@ -190,6 +190,17 @@ def test_backwards(tmp_path, make_recording, make_tracker):
     assert (report["first_frame"], report["last_frame"]) == (14, 10)
 
 
+def test_time_goes_on_when_the_frames_go_back(tmp_path, make_recording, make_tracker):
+    tracker, recording = make_tracker(), make_recording()
+    stamps = []
+    step = tracker.step
+    tracker.step = lambda frame: (stamps.append((frame.index, frame.stamp_ns)), step(frame))[1]
+    _, _, report = go(tmp_path, recording, tracker, "frame=14,gt=7", reverse=True)
+    first = recording.read(14).stamp_ns
+    assert stamps == [(14 - i, first + i * 33_000_000) for i in range(5)]
+    assert report["frames"] == 5
+
+
 def test_a_later_reference_is_set_when_its_frame_is_reached(tmp_path, make_recording, make_tracker, mask_file, square):
     recording = make_recording(unreadable={20})
     other = f"frame=19,mask={mask_file(square(left=40))},name=other"

@@ -73,6 +73,8 @@ def make_result(number, status, *, events=(), x_m=0.0):
         energy=-1.0 if has_pose else float("nan"),
         smoothed_energy=-1.1 if has_pose else float("nan"),
         threshold=0.0,
+        probability=0.5 + 0.04 * number if has_pose else 0.0,
+        memory=number,
     )
     timing = {"track": 5.0 + number, "total": 6.0 + number} if has_pose else {"segment": 20.0, "total": 21.0}
     return TrackResult(number, number * 33_000_000, {"cup": obj}, events, timing)

@@ -42,6 +42,16 @@ def test_every_key_of_the_contract_is_there(report):
     assert report["peak_rss_mb"] > 10
 
 
+def test_objects_tell_how_likely_their_poses_were_right(report, reference):
+    cup = report["objects"]["cup"]
+    posed = [0.5 + 0.04 * number for number in (0, 1, 2, 7, 8, 9)]
+    assert cup["probability_median"] == pytest.approx(np.median(posed))  # of the frames with a pose
+    assert cup["memory_max"] == 9
+    nothing = RunRecorder()
+    nothing.add_reference(reference, 0)
+    assert build_report(nothing, RunInfo(input="x"))["objects"]["cup"]["probability_median"] is None
+
+
 def test_stages_come_in_the_order_of_a_frames_journey():
     recorder = RunRecorder()
     stages = ("segment", "total", "register", "polish", "verify", "track")

@@ -48,7 +48,8 @@ def box(frame: RgbdFrame, x0: int) -> np.ndarray:
 
 
 def found(frame: RgbdFrame, object_id: str, x0: int = 4) -> ObjectResult:
-    return ObjectResult(object_id, TrackStatus.TRACKING, POSE, box(frame, x0), 0.9, -1.0, -1.1, 0.5)
+    found = ObjectResult(object_id, TrackStatus.TRACKING, POSE, box(frame, x0), 0.9, -1.0, -1.1, 0.5)
+    return replace(found, probability=0.75, memory=3)
 
 
 def result(frame: RgbdFrame, *objects: ObjectResult, events: tuple = ()) -> TrackResult:
@@ -106,6 +107,8 @@ def test_mask_and_overlay(one: dict[str, list], frames: list[RgbdFrame]) -> None
 def test_diagnostics_tell_status_and_events(one: dict[str, list]) -> None:
     levels = [array.status[0].level for _, array in one["/diagnostics"]]
     assert levels == [0, 2, 0]
+    tracked = {v.key: v.value for v in one["/diagnostics"][0][1].status[0].values}
+    assert (tracked["probability"], tracked["memory"], "cause" in tracked) == ("0.7500", "3", False)
     status = one["/diagnostics"][1][1].status[0]
     values = {v.key: v.value for v in status.values}
     assert (status.name, status.message) == ("storm: cube", "LOST")
