@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from storm_ros.core.config import GateConfig, SegmenterConfig, StormConfig, VerifierConfig
 from storm_ros.core.errors import BackendUnavailableError
 from storm_ros.core.protocols import Gate, Segmenter, StatesThreshold, Verifier
 from storm_ros.core.tracker import Parts, Tracker
+
+if TYPE_CHECKING:
+    from storm_ros.som.template import TemplateSegmenter
 
 
 def build_parts(config: StormConfig) -> Parts:
@@ -61,7 +65,11 @@ def build_segmenter(config: SegmenterConfig) -> Segmenter:
             raise BackendUnavailableError(
                 "segmenter.name = som needs PyTorch: pip install storm_ros[learned], or use segmenter.name=template"
             ) from error
-        return SomSegmenter(config)
+        return SomSegmenter(config, template=_template(config) if config.hints else None)
+    return _template(config)
+
+
+def _template(config: SegmenterConfig) -> TemplateSegmenter:
     from storm_ros.encoders import ColourGradientEncoder
     from storm_ros.som.template import TemplateSegmenter
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from storm_ros.core.protocols import Segmenter
     from storm_ros.evaluation.segmentation import Case
 
-METHODS = ("som", "template", "cosine", "sift", "som-whole", "som-no-alignment", "som-shallow")
+METHODS = ("som", "template", "cosine", "sift", "som-alone", "som-whole", "som-no-alignment", "som-shallow")
 BASELINES = METHODS[:4]
 _SHOWN = ("cases", "mean_iou", "hit_rate")
 
@@ -122,7 +122,7 @@ def _method(name: str, weights: str) -> Segmenter:
         return SiftSegmenter()
     from storm_ros.factory import build_segmenter
 
-    config = replace(config, name="som", crops=0 if name == "som-whole" else config.crops)
+    config = replace(config, name="som", crops=0 if name == "som-whole" else config.crops, hints=name != "som-alone")
     segmenter: Any = build_segmenter(config)
     if name == "cosine":
         from storm_ros.encoders.nano import NanoFeatures

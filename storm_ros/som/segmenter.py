@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,12 +19,10 @@ from storm_ros.encoders.nano import planes_tensor
 from storm_ros.som.crops import Floats, Window, apparent_size, cut, reference_crop
 from storm_ros.som.loading import load_som
 from storm_ros.som.network import Described, SomNetwork
-from storm_ros.som.sizes import LOOK_MARGIN, LOOK_PX, MAX_VIEWS
+from storm_ros.som.proposals import Look, likely_windows, recentred, template_windows, whole_size, whole_window
+from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
+from storm_ros.som.template import Template, TemplateSegmenter
 
-WHOLE_WIDTH = 256
-
-_SMALLEST_PX = 16.0
-_FAINTEST = 0.02  # chance below which a place is not looked at again
 _SAME = 0.5  # overlap from which two masks are one candidate
 
 
@@ -37,42 +35,33 @@ class Description:
         diameter_m: of the object; 0 where it is not known.
         size_m: longer side as its views show it; 0 where it is not known.
         views: how many there are.
+        templates: of the template segmenter; none where it does not help.
     """
 
     tokens: Described
     diameter_m: float
     size_m: float
     views: int
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What the network says of one window.
-
-    Attributes:
-        window: of the frame.
-        logits: (h, w) of the mask.
-        presence: in [0, 1].
-        iou: predicted, in [0, 1].
-    """
-
-    window: Window
-    logits: Floats
-    presence: float
-    iou: float
+    templates: tuple[Template, ...] = ()
 
 
 class SomSegmenter:
     """Segments the reference object; the views are looked at once, in `describe`."""
 
-    def __init__(self, config: SegmenterConfig | None = None, network: SomNetwork | None = None) -> None:
-        """Load the weights, unless a network is given.
+    def __init__(
+        self,
+        config: SegmenterConfig | None = None,
+        network: SomNetwork | None = None,
+        template: TemplateSegmenter | None = None,
+    ) -> None:
+        """Load the weights, unless a network is given; a template segmenter names more places to look at.
 
         Raises:
             WeightsError: missing, damaged, altered, or of another size.
         """
         self.config = config or SegmenterConfig()
         self.network = load_som(self.config.weights) if network is None else network.eval()
+        self.template = template
 
     def describe(self, reference: Reference) -> Description:
         """Gather the tokens of all views.
@@ -90,7 +79,8 @@ class SomSegmenter:
             tokens = self.network.describe(planes, masks)
         sizes = [size for size in map(apparent_size, reference.views) if size > 0]
         size_m = float(np.median(sizes)) if sizes else 0.0
-        return Description(tokens, float(reference.mesh.diameter), size_m, count)
+        templates = self.template.describe(reference) if self.template is not None and size_m > 0 else ()
+        return Description(tokens, float(reference.mesh.diameter), size_m, count, templates)
 
     def segment(self, frame: RgbdFrame, description: Description) -> tuple[Candidate, ...]:
         """Places where the object may be, best first; none where it is not there.
@@ -102,10 +92,13 @@ class SomSegmenter:
         Raises:
             StormError: the network's answer is not finite.
         """
-        whole = self.look(frame, [whole_window(frame)], description, _whole_size(frame))[0]
+        whole = self.look(frame, [whole_window(frame)], description, whole_size(frame))[0]
         looks = [whole]
         if self.config.crops > 0:
             places = likely_windows(frame, whole, description.size_m, self.config.crops)
+            if self.template is not None and description.templates:
+                agreeing = self.template.places(frame, description.templates)
+                places += template_windows(frame, agreeing, places, description.size_m, self.config.crops)
             looks = self.look(frame, places, description, (LOOK_PX, LOOK_PX)) if places else []
             again = [w for w in (recentred(look) for look in self._promising(looks)) if w is not None]
             if again:
@@ -143,79 +136,6 @@ class SomSegmenter:
                 continue
             chosen.append(Candidate(mask, look.presence))
         return tuple(chosen)
-
-
-def whole_window(frame: RgbdFrame) -> Window:
-    """The image as one window, widened where its sides do not divide."""
-    width, height = _whole_size(frame)
-    scale = frame.shape[1] / width
-    return Window(0.0, 0.0, float(frame.shape[1]), height * scale)
-
-
-def _whole_size(frame: RgbdFrame) -> tuple[int, int]:
-    rows = frame.shape[0] * WHOLE_WIDTH / frame.shape[1]
-    return WHOLE_WIDTH, max(16, int(np.ceil(rows / 16)) * 16)
-
-
-def likely_windows(frame: RgbdFrame, whole: Look, size_m: float, count: int) -> list[Window]:
-    """Windows about the places where the whole image's answer is strongest, as large as depth says.
-
-    Args:
-        frame: the image.
-        whole: the answer to it.
-        size_m: longer side of the object; 0 where it is not known.
-        count: at most so many.
-    """
-    chance = 1.0 / (1.0 + np.exp(-cv2.GaussianBlur(whole.logits, (3, 3), 0.8)))
-    cell = whole.window.width / whole.logits.shape[1]
-    rows_used = min(chance.shape[0], int(np.ceil(frame.shape[0] / cell)))
-    chance = np.ascontiguousarray(chance[:rows_used], dtype=np.float32)
-    ys, xs = np.mgrid[0 : chance.shape[0], 0 : chance.shape[1]]
-    out: list[Window] = []
-    left = chance.copy()
-    for _ in range(count):
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
-        peak = float(left[row, column])
-        if peak < _FAINTEST:
-            break
-        known = _expected_px(frame, (row + 0.5) * cell, (column + 0.5) * cell, size_m)
-        radius = max(1.5, 0.5 * (known or 6.0 * cell) / cell)
-        near = (ys - row) ** 2 + (xs - column) ** 2 <= radius**2
-        weight = np.where(near, chance, 0.0) ** 2
-        x = float((weight * xs).sum() / weight.sum() + 0.5) * cell
-        y = float((weight * ys).sum() / weight.sum() + 0.5) * cell
-        inside = near & (chance > 0.5 * peak)
-        seen = cell * float(max(np.ptp(ys[inside]), np.ptp(xs[inside])) + 1)
-        side = max(_SMALLEST_PX, LOOK_MARGIN * (known or seen))
-        out.append(Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0))
-        left[(ys - row) ** 2 + (xs - column) ** 2 <= (1.1 * radius + 1.0) ** 2] = 0.0
-    return out
-
-
-def recentred(look: Look) -> Window | None:
-    """The window moved onto the mask that was seen in it; None where it is in the middle already, or there is none."""
-    rows, columns = np.nonzero(look.logits > 0)
-    if not len(rows):
-        return None
-    cell = look.window.width / look.logits.shape[1]
-    x = look.window.x + cell * (columns.min() + columns.max() + 1) / 2.0
-    y = look.window.y + cell * (rows.min() + rows.max() + 1) / 2.0
-    middle = look.window.x + look.window.width / 2, look.window.y + look.window.height / 2
-    if np.hypot(x - middle[0], y - middle[1]) < 0.06 * look.window.width:
-        return None
-    return replace(look.window, x=x - look.window.width / 2, y=y - look.window.height / 2)
-
-
-def _expected_px(frame: RgbdFrame, y: float, x: float, size_m: float) -> float | None:
-    """How large the object would be at a place of the image, from the depth there; None without."""
-    if size_m <= 0:
-        return None
-    reach = 6
-    near = frame.depth_m[max(0, int(y) - reach) : int(y) + reach + 1, max(0, int(x) - reach) : int(x) + reach + 1]
-    near = near[near > 0]
-    if near.size < 5:
-        return None
-    return float(np.clip(size_m * frame.camera.fx / np.percentile(near, 30), 8.0, max(frame.shape)))
 
 
 def full_mask(frame: RgbdFrame, look: Look, diameter_m: float) -> Mask:

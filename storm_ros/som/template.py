@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,6 +41,15 @@ class Template:
     radius_m: float
 
 
+class Place(NamedTuple):
+    """A place of an image where a template agrees with it: its score, row and column in pixels, and the template."""
+
+    score: float
+    row: int
+    column: int
+    template: Template
+
+
 class TemplateSegmenter:
     """Cosine of dense colour and gradient features to the reference's, grouped by depth."""
 
@@ -58,25 +69,36 @@ class TemplateSegmenter:
             frame: the image; places without depth are not looked at.
             description: from `describe`.
         """
+        chosen: list[Candidate] = []
+        for place in self.places(frame, description):
+            if place.score < self.config.min_score or len(chosen) == self.config.candidates:
+                break
+            mask = _group(frame, place.row, place.column, place.template)
+            if mask.any():
+                chosen.append(Candidate(mask, place.score))
+        return tuple(chosen)
+
+    def places(self, frame: RgbdFrame, description: tuple[Template, ...]) -> Iterator[Place]:
+        """Where the object may be, best first, no two at the same place.
+
+        Args:
+            frame: the image; places without depth are not looked at.
+            description: from `describe`.
+        """
         octaves = _octaves(self.encoder, frame.rgb)
-        found: list[tuple[float, int, int, Template]] = []
+        found: list[Place] = []
         for template in description:
             rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride)
-            found.extend((float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
-        found.sort(key=lambda item: -item[0])
-        chosen: list[Candidate] = []
+            found.extend(Place(float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
+        found.sort(key=lambda place: -place.score)
         taken = np.zeros(frame.shape, dtype=bool)
-        for score, row, col, template in found:
-            if score < self.config.min_score or len(chosen) == self.config.candidates:
-                break
+        for place in found:
+            row, col = place.row, place.column
             if taken[row, col]:
                 continue
-            mask = _group(frame, row, col, template)
-            half = max(2, int(0.5 * template.side_m * frame.camera.fx / frame.depth_m[row, col]))
+            half = max(2, int(0.5 * place.template.side_m * frame.camera.fx / frame.depth_m[row, col]))
             taken[max(0, row - half // 2) : row + half // 2 + 1, max(0, col - half // 2) : col + half // 2 + 1] = True
-            if mask.any():
-                chosen.append(Candidate(mask, score))
-        return tuple(chosen)
+            yield place
 
 
 def _template(encoder: Encoder, view: View, diameter_m: float) -> Template:

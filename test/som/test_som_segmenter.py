@@ -15,15 +15,16 @@ from storm_ros.core.errors import InputError, StormError  # noqa: E402
 from storm_ros.core.protocols import Segmenter  # noqa: E402
 from storm_ros.som.crops import Window  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
-from storm_ros.som.segmenter import (  # noqa: E402
+from storm_ros.som.proposals import (  # noqa: E402
     Look,
-    SomSegmenter,
-    full_mask,
     likely_windows,
     recentred,
+    template_windows,
     whole_window,
 )
+from storm_ros.som.segmenter import SomSegmenter, full_mask  # noqa: E402
 from storm_ros.som.sizes import LOOK_MARGIN  # noqa: E402
+from storm_ros.som.template import Place  # noqa: E402
 
 
 @pytest.fixture
@@ -132,6 +133,17 @@ def test_two_peaks_two_windows(square_frame: Maker) -> None:
     middles = [(w.x + w.width / 2, w.y + w.height / 2) for w in windows[:2]]
     assert middles[0] == pytest.approx((26.25, 26.25), abs=2)
     assert middles[1] == pytest.approx((136.25, 96.25), abs=2)
+
+
+def test_the_template_adds_places_that_are_not_looked_at_yet(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    places = [Place(0.9, 59, 79, None), Place(0.8, 20, 30, None), Place(0.7, 100, 130, None)]
+    known = likely_windows(frame, Look(whole_window(frame), peak_at(23, 31), 1.0, 1.0), 0.2, 1)
+    added = template_windows(frame, places, known, 0.2, 2)
+    assert [(w.x + w.width / 2, w.y + w.height / 2) for w in added] == [(30.5, 20.5)]
+    assert added[0].width == pytest.approx(LOOK_MARGIN * 0.2 * 150 / 0.8, rel=0.02)
+    frame.depth_m[:] = 0.0
+    assert template_windows(frame, places, [], 0.2, 3) == []
 
 
 def test_nothing_likely_no_window(square_frame: Maker) -> None:

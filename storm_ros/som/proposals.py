@@ -1,0 +1,144 @@
+"""Where the segmenter looks closer: at the strongest answers to the whole image, and where the template agrees."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from storm_ros.core.types import RgbdFrame
+from storm_ros.som.crops import Floats, Window
+from storm_ros.som.sizes import LOOK_MARGIN
+from storm_ros.som.template import Place
+
+WHOLE_WIDTH = 384
+
+_SMALLEST_PX = 16.0
+_FAINTEST = 0.02  # chance below which a place is not looked at again
+_SAME_PLACE = 0.25  # of the objects' size: windows nearer to each other are one
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the network says of one window.
+
+    Attributes:
+        window: of the frame.
+        logits: (h, w) of the mask.
+        presence: in [0, 1].
+        iou: predicted, in [0, 1].
+    """
+
+    window: Window
+    logits: Floats
+    presence: float
+    iou: float
+
+
+def whole_window(frame: RgbdFrame) -> Window:
+    """The image as one window, widened where its sides do not divide."""
+    width, height = whole_size(frame)
+    scale = frame.shape[1] / width
+    return Window(0.0, 0.0, float(frame.shape[1]), height * scale)
+
+
+def whole_size(frame: RgbdFrame) -> tuple[int, int]:
+    """Columns and rows at which the network sees the whole image."""
+    rows = frame.shape[0] * WHOLE_WIDTH / frame.shape[1]
+    return WHOLE_WIDTH, max(16, int(np.ceil(rows / 16)) * 16)
+
+
+def likely_windows(frame: RgbdFrame, whole: Look, size_m: float, count: int) -> list[Window]:
+    """Windows about the places where the whole image's answer is strongest, as large as depth says.
+
+    Args:
+        frame: the image.
+        whole: the answer to it.
+        size_m: longer side of the object; 0 where it is not known.
+        count: at most so many.
+    """
+    chance = 1.0 / (1.0 + np.exp(-cv2.GaussianBlur(whole.logits, (3, 3), 0.8)))
+    cell = whole.window.width / whole.logits.shape[1]
+    rows_used = min(chance.shape[0], int(np.ceil(frame.shape[0] / cell)))
+    chance = np.ascontiguousarray(chance[:rows_used], dtype=np.float32)
+    ys, xs = np.mgrid[0 : chance.shape[0], 0 : chance.shape[1]]
+    out: list[Window] = []
+    left = chance.copy()
+    for _ in range(count):
+        row, column = np.unravel_index(int(left.argmax()), left.shape)
+        peak = float(left[row, column])
+        if peak < _FAINTEST:
+            break
+        known = _expected_px(frame, (row + 0.5) * cell, (column + 0.5) * cell, size_m)
+        radius = max(1.5, 0.5 * (known or 6.0 * cell) / cell)
+        near = (ys - row) ** 2 + (xs - column) ** 2 <= radius**2
+        weight = np.where(near, chance, 0.0) ** 2
+        x = float((weight * xs).sum() / weight.sum() + 0.5) * cell
+        y = float((weight * ys).sum() / weight.sum() + 0.5) * cell
+        inside = near & (chance > 0.5 * peak)
+        seen = cell * float(max(np.ptp(ys[inside]), np.ptp(xs[inside])) + 1)
+        side = max(_SMALLEST_PX, LOOK_MARGIN * (known or seen))
+        out.append(Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0))
+        left[(ys - row) ** 2 + (xs - column) ** 2 <= (1.1 * radius + 1.0) ** 2] = 0.0
+    return out
+
+
+def template_windows(
+    frame: RgbdFrame, places: Iterable[Place], known: Sequence[Window], size_m: float, count: int
+) -> list[Window]:
+    """Windows about the places where the template agrees best, without those that are known already.
+
+    Args:
+        frame: the image.
+        places: of the template, best first.
+        known: windows that are looked at anyway.
+        size_m: longer side of the object.
+        count: of the places, at most so many.
+    """
+    out: list[Window] = []
+    for place in itertools.islice(places, count):
+        x, y = place.column + 0.5, place.row + 0.5
+        size_px = _expected_px(frame, y, x, size_m)
+        if size_px is None:
+            continue
+        side = max(_SMALLEST_PX, LOOK_MARGIN * size_px)
+        window = Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN)
+        if not any(_same(window, other) for other in (*known, *out)):
+            out.append(window)
+    return out
+
+
+def _same(a: Window, b: Window) -> bool:
+    """Whether two windows show one place at one size."""
+    apart = np.hypot(a.x + a.width / 2 - b.x - b.width / 2, a.y + a.height / 2 - b.y - b.height / 2)
+    alike = 0.8 < a.width / b.width < 1.25
+    return bool(alike and apart < _SAME_PLACE * min(a.width, b.width) / LOOK_MARGIN)
+
+
+def recentred(look: Look) -> Window | None:
+    """The window moved onto the mask that was seen in it; None where it is in the middle already, or there is none."""
+    rows, columns = np.nonzero(look.logits > 0)
+    if not len(rows):
+        return None
+    cell = look.window.width / look.logits.shape[1]
+    x = look.window.x + cell * (columns.min() + columns.max() + 1) / 2.0
+    y = look.window.y + cell * (rows.min() + rows.max() + 1) / 2.0
+    middle = look.window.x + look.window.width / 2, look.window.y + look.window.height / 2
+    if np.hypot(x - middle[0], y - middle[1]) < 0.06 * look.window.width:
+        return None
+    return replace(look.window, x=x - look.window.width / 2, y=y - look.window.height / 2)
+
+
+def _expected_px(frame: RgbdFrame, y: float, x: float, size_m: float) -> float | None:
+    """How large the object would be at a place of the image, from the depth there; None without."""
+    if size_m <= 0:
+        return None
+    reach = 6
+    near = frame.depth_m[max(0, int(y) - reach) : int(y) + reach + 1, max(0, int(x) - reach) : int(x) + reach + 1]
+    near = near[near > 0]
+    if near.size < 5:
+        return None
+    return float(np.clip(size_m * frame.camera.fx / np.percentile(near, 30), 8.0, max(frame.shape)))
