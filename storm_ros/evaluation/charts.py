@@ -57,12 +57,13 @@ def line_chart(
     *,
     title: str,
     y_label: str,
+    x_label: str = "frame",
     bands: Iterable[Band] = (),
     marks: Iterable[Mark] = (),
     from_zero: bool = False,
     height: float = 220.0,
 ) -> str:
-    """Draw curves over frame numbers.
+    """Draw curves, over frame numbers unless `x_label` says otherwise.
 
     The vertical range holds all but the most extreme 1 % of the values; what lies outside is cut at the frame.
 
@@ -81,7 +82,7 @@ def line_chart(
     body += [plot.vertical_tick(value) for value in ticks(x_low, x_high, 10) if float(value).is_integer()]
     body += [f'<g clip-path="url(#{plot.clip_id})">', *(plot.path(line) for line in lines), "</g>"]
     body += [plot.mark(mark) for mark in marks if x_low <= mark.x <= x_high]
-    return plot.svg(body, title, y_label)
+    return plot.svg(body, title, y_label, x_label)
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:
@@ -203,12 +204,13 @@ class _Plot:
         text = html.escape(mark.text)
         return f'<g class="mark m-{mark.style}"><title>{text}</title><path d="M{x:.1f} {TOP:g}V{bottom:g}{sign}"/></g>'
 
-    def svg(self, body: Sequence[str], title: str, y_label: str) -> str:
+    def svg(self, body: Sequence[str], title: str, y_label: str, x_label: str) -> str:
         bottom = self.height - BOTTOM
         frame = f'<path class="axis" d="M{LEFT:g} {TOP:g}V{bottom:g}H{WIDTH - RIGHT:g}"/>'
         middle = (TOP + bottom) / 2
         labels = (
-            f'<text class="label" x="{WIDTH - RIGHT:g}" y="{self.height - 3:g}" text-anchor="end">frame</text>'
+            f'<text class="label" x="{WIDTH - RIGHT:g}" y="{self.height - 3:g}" text-anchor="end">'
+            f"{html.escape(x_label)}</text>"
             f'<text class="label" transform="translate(13 {middle:g}) rotate(-90)" text-anchor="middle">'
             f"{html.escape(y_label)}</text>"
         )

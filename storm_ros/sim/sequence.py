@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import numpy as np
@@ -51,6 +51,7 @@ class Script:
         rate_hz: frames per second.
         phases: what happens, in order.
         target_id: the object the script is about.
+        colours: the colour camera in those frames in which it differs (light that changes, a longer shutter).
     """
 
     camera: Path
@@ -59,6 +60,7 @@ class Script:
     rate_hz: float = 30.0
     phases: tuple[Phase, ...] = ()
     target_id: int = 1
+    colours: Mapping[int, ColourCamera] = field(default_factory=dict)
 
 
 class SimulatedRecording:
@@ -179,8 +181,9 @@ class SimulatedRecording:
         time_s = number / self.rate_hz
         world_T_cam, poses = self.poses_at(time_s)
         opened = None
-        if self.colour.shutter > 0:
-            earlier = self.poses_at(time_s - self.colour.shutter / self.rate_hz)
+        shutter = self._course.colours.get(number, self.colour).shutter
+        if shutter > 0:
+            earlier = self.poses_at(time_s - shutter / self.rate_hz)
             if _moves_visibly(self.camera, (world_T_cam, poses), earlier):
                 opened = earlier
         shot = self._renderer_now().shoot(self.camera, world_T_cam, poses, opened)
@@ -190,7 +193,7 @@ class SimulatedRecording:
     def _rendered(self, number: int) -> RgbdFrame:
         rng = np.random.default_rng([self._seed, number])
         shot = self._shoot(number)
-        rgb = develop(shot.radiance, self.colour, rng, shot.flow)
+        rgb = develop(shot.radiance, self._course.colours.get(number, self.colour), rng, shot.flow)
         luminance = np.divide(rgb[..., 1], 255, dtype=np.float32)
         depth_m = sense_depth(shot.depth_m, self.sensor, rng, cosine=shot.cosine, luminance=luminance)
         return RgbdFrame(rgb, depth_m, self.camera, stamp_ns=round(number / self.rate_hz * 1e9), index=number)
