@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "evaluation": {*PARTS, "io", "sim", ROOT},
     "training": {*PARTS, "io", "sim", "evaluation", "weights", ROOT},
     "cli": {*PARTS, "io", "sim", "evaluation", "training", "weights", "ros", ROOT},
-    "ros": {*PARTS, "io", "evaluation", "weights", ROOT},
+    "ros": {*PARTS, "io", "sim", "evaluation", "weights", ROOT},
     ROOT: {*PARTS, "weights"},
 }
 CORE_PACKAGES = {"numpy", "scipy", "yaml"}  # yaml only inside the function that reads a file
@@ -43,11 +43,15 @@ ROS_PACKAGES = {
     "launch_ros",
     "lifecycle_msgs",
     "message_filters",
+    "moveit_msgs",
     "rcl_interfaces",
     "rclpy",
+    "rosgraph_msgs",
     "rosidl_runtime_py",
     "sensor_msgs",
+    "shape_msgs",
     "std_msgs",
+    "tf2_msgs",
     "tf2_ros",
     "tf_transformations",
     "vision_msgs",
@@ -55,13 +59,21 @@ ROS_PACKAGES = {
 }
 NETWORKS = {  # modules made of torch; the others import them inside the functions that need them
     "encoders/nano.py",
+    "evaluation/failures_cosine.py",
     "som/attention.py",
     "som/loading.py",
     "som/network.py",
     "som/segmenter.py",
+    "tom/loading.py",
+    "tom/network.py",
+    "tom/verifier.py",
     "training/export.py",
     "training/losses.py",
+    "training/running.py",
     "training/som.py",
+    "training/tom.py",
+    "training/tom_features.py",
+    "training/tom_figures.py",
 }
 WRAPPED_BY: dict[str, set[str]] = {
     "torch": NETWORKS,

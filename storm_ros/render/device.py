@@ -36,11 +36,15 @@ def resolve_device(name: str) -> str:
 
 
 def _start_warp() -> None:
-    """Initialise Warp without its banner, its compile notes and its warning where there is no NVIDIA driver."""
+    """Initialise Warp: fit for several threads; no banner, no compile notes, no warning without an NVIDIA driver."""
     if hasattr(wp.config, "log_level"):
         wp.config.log_level = wp.LOG_ERROR
     else:  # before Warp 1.12
         wp.config.quiet = True
+    if hasattr(wp.config, "enable_tiles_in_stack_memory"):
+        # on x86 every launch would write to the stack of the last one, which another thread may have left; no kernel
+        # here uses tiles on a CPU
+        wp.config.enable_tiles_in_stack_memory = None
     with _muted_stderr():
         wp.init()
 
