@@ -166,7 +166,8 @@ def track_recording(
     source = str(getattr(args, "input", recording.name))
     command = args.command_line
     with StopRequest.finishing():
-        report = write_results(state, recording, tracker.config, outputs, source=source, command=command, reverse=reverse)
+        settings = tracker.config
+        report = write_results(state, recording, settings, outputs, source=source, command=command, reverse=reverse)
     if state.failure is not None:
         raise state.failure
     if not report["frames"]:
