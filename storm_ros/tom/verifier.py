@@ -7,7 +7,8 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,18 +31,21 @@ HOPELESS = 20.0
 _WHOLE, _OPEN, _MEASURED = 0.9, 0.15, 0.5
 
 
-class _Seen(NamedTuple):
-    """What the network made of an estimate's crop."""
+@dataclass(eq=False)
+class _Seen:
+    """What the network made of an estimate's crop, and what it said of it before which memory."""
 
     shape: Shape
     tokens: Tokens
+    memory: TomMemory | None = None
+    energy: float = math.nan
 
 
 class TomVerifier:
     """Energy = minus the logit of the verifying network; above `tau` a frame is bad.
 
-    It keeps nothing between calls but the tokens of estimates that still live, so that a view that is remembered after
-    its energy was asked for is not encoded again.
+    It keeps nothing between calls but the tokens and the energy of estimates that still live, so that a view that is
+    remembered after its energy was asked for is not looked at again.
     """
 
     def __init__(
@@ -92,6 +96,12 @@ class TomVerifier:
         tokens = self._look(frame, estimate, memory.shape)
         if tokens is None:
             return HOPELESS
+        seen = self._seen[estimate]
+        if seen.memory is not memory:
+            seen.memory, seen.energy = memory, self._judged(estimate, tokens, memory)
+        return seen.energy
+
+    def _judged(self, estimate: PoseEstimate, tokens: Tokens, memory: TomMemory) -> float:
         references, kept = len(memory.references), len(memory.kept)
         flags = [True] * references + [False] * kept
         lie = between(

@@ -75,7 +75,7 @@ def test_the_memory_takes_good_views_only(verifier: TomVerifier, boxes: Any) -> 
         assert verifier.remember(shot.frame, replace(good, **flaw), memory) is memory
     with torch.no_grad():
         verifier.network.judge[-1].bias -= 60.0
-    assert verifier.remember(shot.frame, good, memory) is memory
+    assert verifier.remember(shot.frame, replace(good), memory) is memory
 
 
 def test_the_memory_keeps_no_more_than_it_may(network: Any, boxes: Any) -> None:
