@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ import storm_ros
 from storm_ros.core import protocols
 from storm_ros.core.config import GateConfig, StormConfig, VerifierConfig, with_values
 from storm_ros.core.errors import BackendUnavailableError
-from storm_ros.factory import build_gate, build_parts, build_verifier, create_tracker
+from storm_ros.factory import build_gate, build_parts, build_verifier, create_tracker, decided
 from storm_ros.tom import InlierVerifier
 
 
@@ -26,7 +27,7 @@ def test_default_parts_satisfy_their_protocols() -> None:
 def test_settings_reach_the_parts() -> None:
     config = with_values(StormConfig(), {"gate.tau": 0.7, "pose.samples": 500, "segmenter.candidates": 2})
     tracker = create_tracker(config)
-    assert tracker.config is config
+    assert tracker.config == decided(config)
     assert tracker.parts.gate.config.tau == 0.7
     assert tracker.parts.pose.config.samples == 500
     assert tracker.parts.segmenter.config.candidates == 2
@@ -43,6 +44,17 @@ def test_the_gate_takes_the_verifiers_own_threshold_unless_told_otherwise(
     assert gate.start().threshold == expected
     assert gate.step(gate.start(), expected + 0.1).bad_frames == 1
     assert gate.step(gate.start(), expected - 0.1).bad_frames == 0
+
+
+def test_auto_means_the_learned_parts_where_they_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = decided(StormConfig())
+    installed = importlib.util.find_spec("torch") is not None
+    assert (here.segmenter.name, here.verifier.name) == (("som", "tom") if installed else ("template", "inlier"))
+    monkeypatch.setitem(sys.modules, "torch", None)
+    without = decided(StormConfig())
+    assert (without.segmenter.name, without.verifier.name) == ("template", "inlier")
+    named = with_values(StormConfig(), {"segmenter.name": "som", "verifier.name": "inlier"})
+    assert decided(named) == named
 
 
 def test_tom_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
