@@ -23,6 +23,7 @@ from storm_ros.som.proposals import Look, likely_windows, recentred, template_wi
 from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
 from storm_ros.som.template import Template, TemplateSegmenter
 
+_HINT_SPACING_PX = 12  # the look that follows moves onto the object by itself
 _SAME = 0.5  # overlap from which two masks are one candidate
 
 
@@ -97,7 +98,7 @@ class SomSegmenter:
         if self.config.crops > 0:
             places = likely_windows(frame, whole, description.size_m, self.config.crops)
             if self.template is not None and description.templates:
-                agreeing = self.template.places(frame, description.templates)
+                agreeing = self.template.places(frame, description.templates, _HINT_SPACING_PX)
                 places += template_windows(frame, agreeing, places, description.size_m, self.config.crops)
             looks = self.look(frame, places, description, (LOOK_PX, LOOK_PX)) if places else []
             again = [w for w in (recentred(look) for look in self._promising(looks)) if w is not None]

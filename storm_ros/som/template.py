@@ -78,17 +78,20 @@ class TemplateSegmenter:
                 chosen.append(Candidate(mask, place.score))
         return tuple(chosen)
 
-    def places(self, frame: RgbdFrame, description: tuple[Template, ...]) -> Iterator[Place]:
+    def places(
+        self, frame: RgbdFrame, description: tuple[Template, ...], spacing_px: int = _SPACING_PX
+    ) -> Iterator[Place]:
         """Where the object may be, best first, no two at the same place.
 
         Args:
             frame: the image; places without depth are not looked at.
             description: from `describe`.
+            spacing_px: from one place that is tried to the next.
         """
         octaves = _octaves(self.encoder, frame.rgb)
         found: list[Place] = []
         for template in description:
-            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride)
+            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px)
             found.extend(Place(float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
         found.sort(key=lambda place: -place.score)
         taken = np.zeros(frame.shape, dtype=bool)
@@ -149,12 +152,12 @@ def _octaves(encoder: Encoder, rgb: npt.NDArray[np.uint8]) -> list[npt.NDArray[n
 
 
 def _score_map(
-    frame: RgbdFrame, octaves: list[npt.NDArray[np.float32]], template: Template, stride: int
+    frame: RgbdFrame, octaves: list[npt.NDArray[np.float32]], template: Template, stride: int, spacing_px: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
     """Rows, columns and scores of all places looked at."""
-    half = _SPACING_PX // 2
+    half = spacing_px // 2
     rows, cols = np.meshgrid(
-        np.arange(half, frame.shape[0], _SPACING_PX), np.arange(half, frame.shape[1], _SPACING_PX), indexing="ij"
+        np.arange(half, frame.shape[0], spacing_px), np.arange(half, frame.shape[1], spacing_px), indexing="ij"
     )
     rows, cols = rows.ravel(), cols.ravel()
     z = frame.depth_m[rows, cols]
