@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storm_ros.core.config import GateConfig, SegmenterConfig, StormConfig, VerifierConfig
-from storm_ros.core.errors import BackendUnavailableError
+from storm_ros.core.errors import needs_torch
 from storm_ros.core.protocols import Gate, Segmenter, StatesThreshold, Verifier
 from storm_ros.core.tracker import Parts, Tracker
 
@@ -57,14 +57,8 @@ def build_segmenter(config: SegmenterConfig) -> Segmenter:
         WeightsError: its weights are missing or damaged.
     """
     if _chosen(config.name, "som", "template") == "som":
-        try:
+        with needs_torch("segmenter.name = som", "segmenter.name=template"):
             from storm_ros.som.segmenter import SomSegmenter
-        except ImportError as error:
-            if error.name != "torch":
-                raise
-            raise BackendUnavailableError(
-                "segmenter.name = som needs PyTorch: pip install storm_ros[learned], or use segmenter.name=template"
-            ) from error
         return SomSegmenter(config, template=_template(config) if config.hints else None)
     return _template(config)
 
@@ -84,14 +78,8 @@ def build_verifier(config: VerifierConfig) -> Verifier:
         WeightsError: its weights are missing or damaged.
     """
     if _chosen(config.name, "tom", "inlier") == "tom":
-        try:
+        with needs_torch("verifier.name = tom", "verifier.name=inlier"):
             from storm_ros.tom.verifier import TomVerifier
-        except ImportError as error:
-            if error.name != "torch":
-                raise
-            raise BackendUnavailableError(
-                "verifier.name = tom needs PyTorch: pip install storm_ros[learned], or use verifier.name=inlier"
-            ) from error
         return TomVerifier(config)
     from storm_ros.tom import InlierVerifier
 

@@ -59,6 +59,7 @@ ROS_PACKAGES = {
 }
 NETWORKS = {  # modules made of torch; the others import them inside the functions that need them
     "encoders/nano.py",
+    "encoders/network_files.py",
     "evaluation/failures_cosine.py",
     "som/attention.py",
     "som/loading.py",

@@ -11,7 +11,7 @@ from typing import Any
 from storm_ros.cli import options
 from storm_ros.cli.errors import UsageError
 from storm_ros.cli.references import FORMS, parse_reference
-from storm_ros.core.errors import StormError
+from storm_ros.core.errors import StormError, needs_torch
 
 _NEVER = 20.0
 
@@ -69,13 +69,9 @@ def run_tom(args: argparse.Namespace) -> int:
 
 
 def _of_cases(args: argparse.Namespace) -> list[float]:
-    from storm_ros.cli.train_tom import without_torch
-
-    try:
+    with needs_torch("calibration"):
         from storm_ros.tom.loading import load_tom
         from storm_ros.training.tom_figures import checked_cases, judge_cases
-    except ImportError as error:
-        raise without_torch(error) from error
     judged = judge_cases(load_tom(args.weights)[0], checked_cases([args.cases]))
     return [float(e) for e in judged.energies["tom"][judged.right]]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_ros.cli import train_tom
 from storm_ros.cli.errors import UsageError
-from storm_ros.core.errors import BackendUnavailableError
+from storm_ros.cli.training import add_running, add_settings, chosen, finished, progress
+from storm_ros.core.errors import needs_torch
 
 if TYPE_CHECKING:
     from storm_ros.training.settings import TrainConfig
@@ -30,23 +30,21 @@ def add_parser(commands: Any) -> None:
     scenes.add_argument("--shards", metavar="N", type=int, default=1, help="how many (default 1)")
     scenes.add_argument("--first", metavar="N", type=int, default=0, help="number of the first (default 0)")
     scenes.add_argument("--held-out", action="store_true", help="use the scanned objects that training leaves out")
-    _add_settings(scenes)
+    add_settings(scenes)
     scenes.set_defaults(run=run_scenes)
 
     recorded = actions.add_parser("recorded", help="write shards of a BOP scene with poses and masks")
     recorded.add_argument("input", metavar="INPUT", help="the BOP scene")
     recorded.add_argument("--out", metavar="DIR", required=True, help="folder of the shards")
     recorded.add_argument("--number", metavar="N", type=int, default=0, help="number of the shard (default 0)")
-    _add_settings(recorded)
+    add_settings(recorded)
     recorded.set_defaults(run=run_recorded)
 
     som = actions.add_parser(
         "som", help="train the segmenter; several GPUs: torchrun -m storm_ros.cli.main train som …"
     )
-    som.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
-    som.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
-    som.add_argument("--quiet", action="store_true", help="show no figures")
-    _add_settings(som)
+    add_running(som)
+    add_settings(som)
     som.set_defaults(run=run_som)
 
     train_tom.add_actions(actions)
@@ -55,24 +53,6 @@ def add_parser(commands: Any) -> None:
     export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")
     export.add_argument("output", metavar="FILE", help="the .safetensors file")
     export.set_defaults(run=run_export)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("settings")
-    group.add_argument("--config", metavar="FILE", help="parameter file in ROS form (/**: ros__parameters: …)")
-    group.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
-    )
-
-
-def _config_of(args: argparse.Namespace) -> TrainConfig:
-    from storm_ros.core.config import from_assignments, load_yaml
-    from storm_ros.training.settings import TrainConfig
-
-    config = TrainConfig()
-    if args.config:
-        config = load_yaml(args.config, config)
-    return from_assignments(config, args.assignments)
 
 
 def run_scenes(args: argparse.Namespace) -> int:
@@ -87,7 +67,7 @@ def run_scenes(args: argparse.Namespace) -> int:
     from storm_ros.training.shards import write_shard
     from storm_ros.training.studio import scanned
 
-    config = _config_of(args).scenes
+    config = _chosen(args).scenes
     scans = scanned(config, held_out=args.held_out)
     if not scans:
         sys.stderr.write(f"storm: no scanned objects in {config.household}: procedural ones only\n")
@@ -111,7 +91,7 @@ def run_recorded(args: argparse.Namespace) -> int:
     from storm_ros.training.recorded import write_recorded_shard
 
     with open_recording(args.input) as recording:
-        folder = write_recorded_shard(Path(args.out), _config_of(args).scenes, args.number, recording)
+        folder = write_recorded_shard(Path(args.out), _chosen(args).scenes, args.number, recording)
     sys.stdout.write(f"{folder}\n")
     return 0
 
@@ -124,22 +104,12 @@ def run_som(args: argparse.Namespace) -> int:
         ConfigError: a setting that does not fit, or a folder that holds another training.
         InputError: no shards.
     """
-    config = _config_of(args)
-    try:
+    config = _chosen(args)
+    with needs_torch("training"):
         from storm_ros.training.som import train_som
-    except ImportError as error:
-        raise _without_torch(error) from error
-
-    def report(step: int, figures: dict[str, float]) -> None:
-        sys.stdout.write(
-            f"step {step}/{config.optim.steps}  loss {figures['loss']:.3f}  IoU {figures['mean_iou']:.3f}  "
-            f"presence {figures['presence_accuracy']:.3f}  {figures['pairs_per_s']:.1f} pairs/s\n"
-        )
-        sys.stdout.flush()
-
-    made = train_som(config, resume=args.resume, device=args.device, report=None if args.quiet else report)
-    if not args.quiet and os.environ.get("RANK", "0") == "0":
-        sys.stdout.write(f"{made}\n")
+    figures = ("loss", "loss", ".3f"), ("mean_iou", "IoU", ".3f"), ("presence_accuracy", "presence", ".3f")
+    report = None if args.quiet else progress(config.optim.steps, *figures, ("pairs_per_s", "pairs/s", ".1f"))
+    finished(train_som(config, resume=args.resume, device=args.device, report=report), args)
     return 0
 
 
@@ -150,18 +120,17 @@ def run_export(args: argparse.Namespace) -> int:
         BackendUnavailableError: PyTorch is missing.
         InputError: the checkpoint cannot be read.
     """
-    try:
-        from storm_ros.training.export import export
-    except ImportError as error:
-        raise _without_torch(error) from error
+    with needs_torch("training"):
+        from storm_ros.som.loading import KIND, save_som
+        from storm_ros.training.export import trained
     from storm_ros.weights.files import file_sha256
 
-    path = export(Path(args.checkpoint), Path(args.output))
+    path = save_som(args.output, *trained(Path(args.checkpoint), KIND))
     sys.stdout.write(f"{path}  sha256 {file_sha256(path)}\n")
     return 0
 
 
-def _without_torch(error: ImportError) -> Exception:
-    if error.name != "torch":
-        return error
-    return BackendUnavailableError("training needs PyTorch: pip install storm_ros[learned]")
+def _chosen(args: argparse.Namespace) -> TrainConfig:
+    from storm_ros.training.settings import TrainConfig
+
+    return chosen(args, TrainConfig())

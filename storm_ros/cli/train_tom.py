@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storm_ros.cli.errors import UsageError
-from storm_ros.core.errors import BackendUnavailableError
+from storm_ros.cli.training import add_running, add_settings, chosen, finished, progress
+from storm_ros.core.errors import needs_torch
 
 if TYPE_CHECKING:
     from storm_ros.training.tom_settings import TomTrainConfig
@@ -24,14 +24,12 @@ def add_actions(actions: Any) -> None:
     cases.add_argument("--out", metavar="DIR", required=True, help="folder of the cases; those there already stay")
     cases.add_argument("--first", metavar="N", type=int, default=0, help="number of the first shard (default 0)")
     cases.add_argument("--shards", metavar="N", type=int, help=f"how many of {SCENES_PER_SHARD} scenes (default all)")
-    _add_settings(cases)
+    add_settings(cases)
     cases.set_defaults(run=run_cases)
 
     tom = actions.add_parser("tom", help="train the verifier; several GPUs: torchrun -m storm_ros.cli.main train tom …")
-    tom.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
-    tom.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
-    tom.add_argument("--quiet", action="store_true", help="show no figures")
-    _add_settings(tom)
+    add_running(tom)
+    add_settings(tom)
     tom.set_defaults(run=run_tom)
 
     export = actions.add_parser("export-tom", help="calibrate a checkpoint of the verifier and write its weights")
@@ -39,24 +37,6 @@ def add_actions(actions: Any) -> None:
     export.add_argument("output", metavar="FILE", help="the .safetensors file")
     export.add_argument("--cases", metavar="DIR", required=True, help="held-out cases, for the threshold")
     export.set_defaults(run=run_export)
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("settings")
-    group.add_argument("--config", metavar="FILE", help="parameter file in ROS form (/**: ros__parameters: …)")
-    group.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
-    )
-
-
-def _config_of(args: argparse.Namespace) -> TomTrainConfig:
-    from storm_ros.core.config import from_assignments, load_yaml
-    from storm_ros.training.tom_settings import TomTrainConfig
-
-    config = TomTrainConfig()
-    if args.config:
-        config = load_yaml(args.config, config)
-    return from_assignments(config, args.assignments)
 
 
 def run_cases(args: argparse.Namespace) -> int:
@@ -72,7 +52,7 @@ def run_cases(args: argparse.Namespace) -> int:
     from storm_ros.training.shards import Shards
     from storm_ros.training.tom_shards import write_case_shard
 
-    config = _config_of(args).cases
+    config = _chosen(args).cases
     scenes = Shards([args.scenes])
     available = -(-len(scenes) // SCENES_PER_SHARD)
     if args.first >= available:
@@ -94,22 +74,12 @@ def run_tom(args: argparse.Namespace) -> int:
         ConfigError: a setting that does not fit, or a folder that holds another training.
         InputError: no cases.
     """
-    config = _config_of(args)
-    try:
+    config = _chosen(args)
+    with needs_torch("training"):
         from storm_ros.training.tom import train_tom
-    except ImportError as error:
-        raise without_torch(error) from error
-
-    def report(step: int, figures: dict[str, float]) -> None:
-        sys.stdout.write(
-            f"step {step}/{config.optim.steps}  loss {figures['loss']:.3f}  accuracy {figures['accuracy']:.3f}  "
-            f"{figures['cases_per_s']:.1f} cases/s\n"
-        )
-        sys.stdout.flush()
-
-    made = train_tom(config, resume=args.resume, device=args.device, report=None if args.quiet else report)
-    if not args.quiet and os.environ.get("RANK", "0") == "0":
-        sys.stdout.write(f"{made}\n")
+    figures = ("loss", "loss", ".3f"), ("accuracy", "accuracy", ".3f"), ("cases_per_s", "cases/s", ".1f")
+    report = None if args.quiet else progress(config.optim.steps, *figures)
+    finished(train_tom(config, resume=args.resume, device=args.device, report=report), args)
     return 0
 
 
@@ -120,23 +90,20 @@ def run_export(args: argparse.Namespace) -> int:
         BackendUnavailableError: PyTorch is missing.
         InputError: the checkpoint or the cases cannot be read.
     """
-    try:
-        from storm_ros.tom.loading import save_tom
-        from storm_ros.training.tom import network_of
+    with needs_torch("training"):
+        from storm_ros.tom.loading import KIND, save_tom
+        from storm_ros.training.export import trained
         from storm_ros.training.tom_figures import calibrated, checked_cases, judge_cases
-    except ImportError as error:
-        raise without_torch(error) from error
     from storm_ros.weights.files import file_sha256
 
-    network, notes = network_of(Path(args.checkpoint))
+    network, notes = trained(Path(args.checkpoint), KIND)
     tau = calibrated(judge_cases(network, checked_cases([args.cases])))
     path = save_tom(args.output, network, tau, notes)
     sys.stdout.write(f"{path}  tau {tau:.3f}  sha256 {file_sha256(path)}\n")
     return 0
 
 
-def without_torch(error: ImportError) -> Exception:
-    """The error that says what to install."""
-    if error.name != "torch":
-        return error
-    return BackendUnavailableError("the learned verifier needs PyTorch: pip install storm_ros[learned]")
+def _chosen(args: argparse.Namespace) -> TomTrainConfig:
+    from storm_ros.training.tom_settings import TomTrainConfig
+
+    return chosen(args, TomTrainConfig())

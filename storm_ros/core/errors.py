@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 
 class StormError(Exception):
     """Base of every error this package raises on purpose."""
@@ -33,3 +36,23 @@ class BackendUnavailableError(StormError, ImportError):
 
 class ReferenceMissingError(StormError, LookupError):
     """An object was asked for that has no reference."""
+
+
+@contextlib.contextmanager
+def needs_torch(what: str, otherwise: str = "") -> Iterator[None]:
+    """Around the import of a part that is made of PyTorch.
+
+    Args:
+        what: needs it.
+        otherwise: what does without.
+
+    Raises:
+        BackendUnavailableError: PyTorch is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if error.name != "torch":
+            raise
+        instead = f", or use {otherwise}" if otherwise else ""
+        raise BackendUnavailableError(f"{what} needs PyTorch: pip install storm_ros[learned]{instead}") from error

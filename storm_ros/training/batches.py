@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from storm_ros.encoders.nano_input import input_planes
 from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
 from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look
+from storm_ros.training.order import OrderedStream
 from storm_ros.training.settings import OptimConfig
 from storm_ros.training.shards import Shards
 
@@ -88,8 +87,8 @@ def make_batch(shards: Shards, config: OptimConfig, side: int, key: tuple[int, .
     return Batch(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})  # type: ignore[arg-type]
 
 
-class BatchStream:
-    """Batches by step number, made ahead on threads; the same seed and step give the same batch."""
+class BatchStream(OrderedStream[Batch]):
+    """Batches by step number, made ahead on a thread; the same seed and step give the same batch."""
 
     def __init__(self, shards: Shards, config: OptimConfig, side: int, *, rank: int = 0, world: int = 1) -> None:
         """Take the source.
@@ -101,33 +100,13 @@ class BatchStream:
             rank: number of this process.
             world: number of processes; they take different scenes.
         """
-        self.shards, self.config, self.side, self.rank, self.world = shards, config, side, rank, world
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        super().__init__(len(shards), config.batch, (config.seed, 12), rank, world)
+        self.shards, self.config, self.side = shards, config, side
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        c = self.config
-        first = (step * self.world + self.rank) * c.batch
-        return make_batch(
-            self.shards, c, self.side, (c.seed, 11, step, self.rank), [self._scene(first + i) for i in range(c.batch)]
-        )
-
-    def _scene(self, draw: int) -> int:
-        epoch, place = divmod(draw, len(self.shards))
-        if epoch not in self._orders:
-            order = np.random.default_rng([self.config.seed, 12, epoch]).permutation(len(self.shards))
-            self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
-        return int(self._orders[epoch][place])
-
-    def from_step(self, first: int, last: int, ahead: int = 2) -> Iterator[Batch]:
-        """Batches of the steps first to last - 1, made ahead."""
-        with ThreadPoolExecutor(1) as pool:
-            waiting = [pool.submit(self.batch, s) for s in range(first, min(first + ahead, last))]
-            for step in range(first, last):
-                done = waiting.pop(0).result()
-                if step + ahead < last:
-                    waiting.append(pool.submit(self.batch, step + ahead))
-                yield done
+        key = (self.config.seed, 11, step, self.rank)
+        return make_batch(self.shards, self.config, self.side, key, self.chosen(step))
 
 
 def _looks_at(scene: Scene, config: OptimConfig, side: int, views: int, rng: Rng) -> dict[str, npt.NDArray[Any]]:

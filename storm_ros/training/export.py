@@ -1,4 +1,4 @@
-"""From a checkpoint of the training to the weights that are used."""
+"""From a checkpoint of a training to the network that comes out of it."""
 # pyright: reportMissingImports=false
 # (PyTorch is an extra)
 
@@ -11,17 +11,18 @@ import torch
 
 from storm_ros.core.config import with_values
 from storm_ros.core.errors import InputError
-from storm_ros.som.loading import save_som
-from storm_ros.som.network import SomNetwork
-from storm_ros.som.sizes import SomConfig
+from storm_ros.encoders.nano import channels_last
+from storm_ros.encoders.network_files import Kind, Network
+
+_COUNTS = ("step", "pairs", "cases")
 
 
-def export(checkpoint: Path, output: Path) -> Path:
-    """Write the averaged weights of a checkpoint.
+def trained(checkpoint: Path, kind: Kind[Network]) -> tuple[Network, dict[str, str]]:
+    """The averaged network of a checkpoint, and how long it was trained.
 
     Args:
         checkpoint: of a training.
-        output: the .safetensors file.
+        kind: of its network.
 
     Raises:
         InputError: the checkpoint cannot be read.
@@ -29,11 +30,11 @@ def export(checkpoint: Path, output: Path) -> Path:
     try:
         state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         model = {k.removeprefix("model."): v for k, v in state["config"].items() if k.startswith("model.")}
-        network = SomNetwork(with_values(SomConfig(), model))
+        network = kind.build(with_values(kind.config, model))
         network.load_state_dict(state["average"])
     except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"checkpoint {checkpoint} cannot be read ({reason}): give checkpoint.pt of a training"
+            f"checkpoint {checkpoint} cannot be read ({reason}): give checkpoint.pt of a training of the {kind.part}"
         ) from error
-    return save_som(output, network, {"steps": str(state["step"]), "pairs": str(state["pairs"])})
+    return channels_last(network).eval(), {name: str(state[name]) for name in _COUNTS if name in state}

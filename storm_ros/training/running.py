@@ -1,20 +1,236 @@
-"""What trainings have in common: the learning rate, the log, the weights that decay, the moving average."""
+"""What trainings have in common: processes, checkpoints, the step, the loop, the log, the learning rate."""
 # pyright: reportMissingImports=false
 # (PyTorch is an extra)
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from storm_ros.core.config import knobs
+from storm_ros.core.errors import ConfigError, InputError
 from storm_ros.training.plot import curves
+
+CHECKPOINT, LOG, PLOT = "checkpoint.pt", "log.csv", "log.png"
+
+Report = Callable[[int, dict[str, float]], None]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes that train together.
+
+    Attributes:
+        rank: its number.
+        world: how many there are.
+        device: it computes on.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes."""
+        return self.rank == 0
+
+
+@contextlib.contextmanager
+def process(device: str) -> Iterator[Process]:
+    """This process, in the group that torchrun's environment names, or alone."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if cuda and not torch.cuda.is_available():
+        raise ConfigError("device.name = 'cuda': there is no CUDA device; use cpu or auto")
+    chosen = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if world == 1:
+        yield Process(0, 1, chosen)
+        return
+    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield Process(torch.distributed.get_rank(), world, chosen)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+class Pace(Protocol):
+    """Settings that every training has."""
+
+    @property
+    def steps(self) -> int:
+        """Optimisation steps."""
+        ...
+
+    @property
+    def clip(self) -> float:
+        """Largest norm of the gradient."""
+        ...
+
+    @property
+    def ema(self) -> float:
+        """Share of the old in the moving average of the weights."""
+        ...
+
+    @property
+    def log_every(self) -> int:
+        """Steps from one line of the log to the next."""
+        ...
+
+    @property
+    def checkpoint_s(self) -> float:
+        """Seconds from one checkpoint to the next."""
+        ...
+
+
+class Training(Generic[Network]):
+    """Weights, their moving average, the optimiser, and how far the training is.
+
+    Attributes:
+        unit: what is counted, as the log and the checkpoint name it.
+        group: this process.
+        network: that is trained.
+        average: moving average of its weights.
+        optimizer: of the network.
+        step: number of steps done.
+        seen: how many of the unit all processes have seen.
+    """
+
+    unit: ClassVar[str]
+
+    def __init__(self, config: Any, group: Process, network: Network, average: Network) -> None:
+        """Start before the first step; the optimiser is the caller's to set."""
+        self.settings, self.group, self.network, self.average = config, group, network, average
+        self.average.load_state_dict(network.state_dict())
+        self.optimizer: torch.optim.Optimizer
+        self.step = self.seen = 0
+
+    def descend(self, loss: Tensor, pace: Pace, count: int) -> float:
+        """Go down a loss.
+
+        Args:
+            loss: of a batch.
+            pace: clip and moving average.
+            count: how many of the unit the batch has.
+
+        Returns:
+            The norm of the gradient.
+
+        Raises:
+            InputError: the loss is not finite.
+        """
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"the loss is {float(loss.detach())} at step {self.step}: lower optim.learning_rate and go on with "
+                "--resume"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        norm = nn.utils.clip_grad_norm_(trained, pace.clip)
+        self.optimizer.step()
+        self.step += 1
+        self.seen += count * self.group.world
+        blend(self.average, self.network, min(pace.ema, (1.0 + self.step) / (10.0 + self.step)))
+        return float(norm)
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to go on, in place of what was there."""
+        state = {
+            "network": self.network.state_dict(), "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "step": self.step, self.unit: self.seen,
+            "config": {item.key: item.value for item in knobs(self.settings)},
+        }  # fmt: skip
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        torch.save(state, draft)
+        os.replace(draft, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: not readable, or of a network of another size.
+        """
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.group.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seen = int(state["step"]), int(state[self.unit])
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"checkpoint {path} does not fit ({reason}): use the configuration it was made with, or start anew "
+                "without --resume"
+            ) from error
+
+
+def checkpoint_in(out: str, *, resume: bool) -> Path:
+    """The checkpoint of an output folder, which may not be there yet.
+
+    Raises:
+        ConfigError: it is there, and is not to be resumed.
+    """
+    checkpoint = Path(out) / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise ConfigError(f"{checkpoint} exists: go on with --resume, or choose another folder with --set out=FOLDER")
+    return checkpoint
+
+
+def folders_of(text: str) -> list[str]:
+    """Folders that a setting names, separated by commas."""
+    return [folder.strip() for folder in text.split(",") if folder.strip()]
+
+
+def run_steps(
+    training: Training[Any], figures_of: Iterable[dict[str, float]], pace: Pace, out: Path, drawn: Sequence[str],
+    report: Report | None,
+) -> None:  # fmt: skip
+    """Take the steps, with a log, a plot and checkpoints.
+
+    Args:
+        training: that takes them.
+        figures_of: takes a step each time it is asked, and gives its figures.
+        pace: how many, and how often what is written.
+        out: folder of what is written; one process writes.
+        drawn: figures in the plot.
+        report: called with the step and the mean figures since it was called last.
+    """
+    log = FigureLog(out / LOG, training.step) if training.group.leads else None
+    saved = started = time.monotonic()
+    sums: dict[str, float] = {}
+    count, before = 0, training.seen
+    for step_figures in figures_of:
+        for name, value in step_figures.items():
+            sums[name] = sums.get(name, 0.0) + value
+        count += 1
+        last = training.step == pace.steps
+        if log is not None and (training.step % pace.log_every == 0 or last):
+            now = time.monotonic()
+            figures = {name: value / count for name, value in sums.items()}
+            speed = (training.seen - before) / max(now - started, 1e-6)
+            figures |= {training.unit: float(training.seen), f"{training.unit}_per_s": speed}
+            log.write(training.step, figures)
+            if report is not None:
+                report(training.step, figures)
+            sums, count, before, started = {}, 0, training.seen, now
+        if log is not None and (time.monotonic() - saved > pace.checkpoint_s or last):
+            training.save(out / CHECKPOINT)
+            log.plot(out / PLOT, drawn)
+            saved = time.monotonic()
 
 
 def rate_at(step: int, steps: int, *, peak: float, warm_up: int, final_share: float) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,6 +13,7 @@ from storm_ros.encoders.nano_input import input_planes
 from storm_ros.tom.crops import Crop, object_places
 from storm_ros.tom.memory import between
 from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
+from storm_ros.training.order import OrderedStream
 from storm_ros.training.tom_settings import TomOptimConfig
 from storm_ros.training.tom_shards import CaseShards, StoredEpisode
 
@@ -226,7 +225,7 @@ def changed_crop(crop: Crop, tint: ColourChange, rng: Rng) -> Crop:
     return replace(crop, rgb=rgb, depth_m=np.zeros_like(crop.depth_m) if bare else changed_depth(crop.depth_m, rng))
 
 
-class CaseStream:
+class CaseStream(OrderedStream[CaseBatch]):
     """Batches by step number, made ahead on a thread; the same seed and step give the same batch."""
 
     def __init__(
@@ -247,29 +246,10 @@ class CaseStream:
             rank: number of this process.
             world: number of processes; they take different objects.
         """
-        self.shards, self.config, self.encoded, self.rank, self.world = shards, config, encoded, rank, world
-        self._orders: dict[int, npt.NDArray[np.int64]] = {}
+        super().__init__(len(shards), config.batch, (config.seed, 42), rank, world)
+        self.shards, self.config, self.encoded = shards, config, encoded
 
     def batch(self, step: int) -> CaseBatch:
         """The batch of a step."""
-        c = self.config
-        first = (step * self.world + self.rank) * c.batch
-        chosen = [self._episode(first + i) for i in range(c.batch)]
-        return make_case_batch(self.shards, c, (c.seed, 41, step, self.rank), chosen, encoded=self.encoded)
-
-    def _episode(self, draw: int) -> int:
-        epoch, place = divmod(draw, len(self.shards))
-        if epoch not in self._orders:
-            order = np.random.default_rng([self.config.seed, 42, epoch]).permutation(len(self.shards))
-            self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
-        return int(self._orders[epoch][place])
-
-    def from_step(self, first: int, last: int, ahead: int = 2) -> Iterator[CaseBatch]:
-        """Batches of the steps first to last - 1, made ahead."""
-        with ThreadPoolExecutor(1) as pool:
-            waiting = [pool.submit(self.batch, s) for s in range(first, min(first + ahead, last))]
-            for step in range(first, last):
-                done = waiting.pop(0).result()
-                if step + ahead < last:
-                    waiting.append(pool.submit(self.batch, step + ahead))
-                yield done
+        key = (self.config.seed, 41, step, self.rank)
+        return make_case_batch(self.shards, self.config, key, self.chosen(step), encoded=self.encoded)

@@ -17,8 +17,9 @@ from storm_ros.core.errors import ConfigError, InputError  # noqa: E402
 from storm_ros.encoders.nano_input import NanoConfig  # noqa: E402
 from storm_ros.som.loading import load_som  # noqa: E402
 from storm_ros.som.sizes import SomConfig  # noqa: E402
+from storm_ros.training.running import CHECKPOINT, LOG, PLOT, Process  # noqa: E402
 from storm_ros.training.settings import OptimConfig, TrainConfig  # noqa: E402
-from storm_ros.training.som import CHECKPOINT, LOG, PLOT, learning_rate, start_from, train_som  # noqa: E402
+from storm_ros.training.som import SomTraining, learning_rate, start_from, train_som  # noqa: E402
 
 MODEL = SomConfig(
     encoder=NanoConfig(stem=4, fine=8, middle=16, colour=8, coarse=16),
@@ -62,7 +63,6 @@ def _trained_to(config: TrainConfig, steps: int) -> Path:
     """A checkpoint after some steps of the same schedule."""
     from storm_ros.training.batches import BatchStream
     from storm_ros.training.shards import Shards
-    from storm_ros.training.som import Process, SomTraining
 
     training = SomTraining(config, Process(0, 1, torch.device("cpu")))
     stream = BatchStream(Shards([config.data]), config.optim, config.model.reference_px)
@@ -94,10 +94,11 @@ def test_it_learns(config: TrainConfig) -> None:
 
 
 def test_it_starts_from_weights(config: TrainConfig, tmp_path: Path) -> None:
-    from storm_ros.training.export import export
+    from storm_ros.som.loading import KIND, save_som
+    from storm_ros.training.export import trained
 
     first = train_som(config, device="cpu")
-    made = export(first, tmp_path / "first.safetensors")
+    made = save_som(tmp_path / "first.safetensors", *trained(first, KIND))
     slow = replace(OPTIM, steps=1, learning_rate=1e-7)
     second = train_som(replace(config, optim=slow, out=str(tmp_path / "second"), start=str(made)), device="cpu")
     ours, theirs = weights(first), weights(second)

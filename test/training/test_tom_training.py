@@ -20,8 +20,8 @@ from storm_ros.tom.crops import Crop, Shape  # noqa: E402
 from storm_ros.tom.loading import load_tom  # noqa: E402
 from storm_ros.tom.network import TomNetwork  # noqa: E402
 from storm_ros.tom.sizes import TomConfig  # noqa: E402
-from storm_ros.training.som import Process  # noqa: E402
-from storm_ros.training.tom import CHECKPOINT, FEATURES, LOG, TomTraining, known_features, train_tom  # noqa: E402
+from storm_ros.training.running import CHECKPOINT, LOG, Process  # noqa: E402
+from storm_ros.training.tom import FEATURES, TomTraining, known_features, train_tom  # noqa: E402
 from storm_ros.training.tom_batches import SWAPPED, CaseStream, make_case_batch  # noqa: E402
 from storm_ros.training.tom_cases import Case, Episode  # noqa: E402
 from storm_ros.training.tom_figures import calibrated, figures_of, fpr_at, judge_cases  # noqa: E402
