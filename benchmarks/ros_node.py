@@ -29,6 +29,7 @@ from storm_ros.core.types import Mask, RgbdFrame
 from storm_ros.io.images import to_millimetres
 
 CUBE = 1
+KINDS = ("latency", "cycles", "traffic")
 NODE = Path(__file__).resolve().parents[1] / "scripts" / "storm_node"
 CONFIGURE, ACTIVATE, DEACTIVATE, CLEANUP = 1, 3, 4, 2
 
@@ -47,8 +48,9 @@ def run(args: argparse.Namespace, outcome: Outcome) -> None:
     try:
         if "latency" in args.only:
             _latency(args, outcome, frames, mask)
-        if "cycles" in args.only:
-            _cycles(args, outcome, frames, mask)
+        for name, traffic in (("cycles", False), ("traffic", True)):
+            if name in args.only:
+                _cycles(args, outcome, frames, mask, traffic=traffic)
     finally:
         rclpy.try_shutdown()
     outcome.machine["load_at_end"] = round(timing.load(), 2)
@@ -147,7 +149,9 @@ class Client:
 @contextlib.contextmanager
 def started(args: argparse.Namespace) -> Iterator[subprocess.Popen[bytes]]:
     """The node as a program of its own."""
-    command = [sys.executable, str(NODE), "--ros-args", "-p", f"device.name:={args.device}", "--log-level", "warn"]
+    given = [f"device.name={args.device}", *args.assignments]
+    parameters = [text for one in given for text in ("-p", one.replace("=", ":=", 1))]
+    command = [sys.executable, str(NODE), "--ros-args", *parameters, "--log-level", "warn"]
     with subprocess.Popen(command) as process:
         try:
             yield process
@@ -205,10 +209,12 @@ def _latency(args: argparse.Namespace, outcome: Outcome, frames: Sequence[RgbdFr
 
 
 def _bare_ms(args: argparse.Namespace, frames: Sequence[RgbdFrame], mask: Mask) -> timing.Timing:
-    """The loop without ROS on the same frames."""
+    """The loop without ROS on the same frames, with as many threads as the node takes."""
 
     def looped() -> list[tuple[float, float]]:
         tracker = new_tracker(args)
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
         tracker.set_reference(frames[0], mask, object_id=DESK_OBJECTS[CUBE])
         tracker.step(frames[0])
         fresh = [dataclasses.replace(frame) for frame in frames[1:]]
@@ -217,18 +223,24 @@ def _bare_ms(args: argparse.Namespace, frames: Sequence[RgbdFrame], mask: Mask) 
     return timing.best_of(2, looped)
 
 
-def _cycles(args: argparse.Namespace, outcome: Outcome, frames: Sequence[RgbdFrame], mask: Mask) -> None:
-    """Configure, activate, deactivate, clean up, while the camera sends; every tenth time an object is tracked."""
+def _cycles(
+    args: argparse.Namespace, outcome: Outcome, frames: Sequence[RgbdFrame], mask: Mask, *, traffic: bool
+) -> None:
+    """Configure, activate, deactivate, clean up; with traffic the camera sends, and every tenth time tracks an object.
+
+    A cycle in traffic ends while images are on their way and, every tenth time, while one is being worked on.
+    """
     client = Client()
     stop = threading.Event()
     camera = threading.Thread(target=client.play, args=(frames[:1], args.rate, stop))
     rows: list[dict[str, Any]] = []
     with started(args) as process:
-        camera.start()
+        if traffic:
+            camera.start()
         for cycle in range(args.cycles):
             client.transition(CONFIGURE)
             client.transition(ACTIVATE)
-            if cycle % 10 == 0:
+            if traffic and cycle % 10 == 0:
                 time.sleep(1.0)
                 client.set_reference(mask)
                 time.sleep(0.5)
@@ -236,16 +248,19 @@ def _cycles(args: argparse.Namespace, outcome: Outcome, frames: Sequence[RgbdFra
                 time.sleep(0.1)
             client.transition(DEACTIVATE)
             client.transition(CLEANUP)
-            if cycle % 10 == 9:
+            if cycle % 10 == 9 or cycle + 1 == args.cycles:
                 rows.append({"cycle": cycle + 1, **_held(process.pid)})
-        stop.set()
-        camera.join()
+        if traffic:
+            stop.set()
+            camera.join()
     client.close()
-    outcome.details["what the node's process holds after a cleanup"] = rows
+    where = "in traffic" if traffic else "without images"
+    outcome.details[f"what the node's process holds after a cleanup, {where}"] = rows
+    console.print(f"{where}: {rows}", highlight=False)
     settled = rows[min(1, len(rows) - 1)]
     for key, unit in (("memory_mb", "MB"), ("threads", ""), ("files", "")):
         grown = rows[-1][key] - settled[key]
-        name = f"growth of {key} from cycle {settled['cycle']} to {rows[-1]['cycle']}"
+        name = f"{where}: growth of {key} from cycle {settled['cycle']} to {rows[-1]['cycle']}"
         outcome.figures.append(Figure(name, grown, unit))
 
 
@@ -266,7 +281,10 @@ def _cpu_s(pid: int) -> float:
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("--only", nargs="+", choices=("latency", "cycles"), default=["latency", "cycles"])
+    options.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="assignments", help="one setting; repeatable"
+    )
+    options.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     options.add_argument("--frames", type=int, default=99, help="frames of desk (default: 99)")
     options.add_argument("--rate", type=float, default=30.0, help="of the camera, Hz (default: 30)")
     options.add_argument("--seconds", type=float, default=20.0, help="measured time (default: 20)")

@@ -1,13 +1,22 @@
 """Starts the tracker, takes it through its life cycle and shows it in RViz if wanted.
 
 ros2 launch storm_ros tracker.launch.py image:=/camera/color/image_raw depth:=/camera/depth/image camera_info:=/camera/color/camera_info
+
+The demo and the replay include this file: its arguments are theirs, too, and `storm_name` tells them the node's full name.
 """  # noqa: E501
 
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetLaunchConfiguration,
+)
 from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
@@ -61,7 +70,13 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output="screen",
         emulate_tty=True,
     )
-    return [*_life_cycle(tracker), tracker, _rviz(given)]
+    full = SetLaunchConfiguration("storm_name", f"/{_full_name(given)}")
+    return [full, *_life_cycle(tracker), tracker, _rviz(given)]
+
+
+def _full_name(given: dict[str, str]) -> str:
+    """Namespace and name of the node, without a slash before them."""
+    return "/".join(part for part in (*given["namespace"].split("/"), given["name"]) if part)
 
 
 def _files(chosen: str) -> list[str]:
@@ -102,8 +117,7 @@ def _life_cycle(tracker: LifecycleNode) -> list[LaunchDescriptionEntity]:
 
 def _rviz(given: dict[str, str]) -> Node:
     """RViz on the topics of this very node."""
-    node = "/".join(part for part in (*given["namespace"].split("/"), given["name"]) if part)
-    remappings = [(f"/storm/{output}", f"/{node}/{output}") for output in OUTPUTS]
+    remappings = [(f"/storm/{output}", f"/{_full_name(given)}/{output}") for output in OUTPUTS]
     frame = ["-f", given["fixed_frame"]] if given["fixed_frame"] else []
     return Node(
         package="rviz2",

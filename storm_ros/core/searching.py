@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from storm_ros.core.config import SearchConfig
@@ -100,7 +101,7 @@ class BackgroundSearch:
             return self._changed.wait_for(lambda: not self._waiting and self._busy is None, seconds)
 
     def close(self) -> None:
-        """End the thread after the search at hand; twice does no harm."""
+        """End the thread after the stage at hand of a search; twice does no harm."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -121,7 +122,9 @@ class BackgroundSearch:
             answer: Answer | None = None
             error: Exception | None = None
             try:
-                answer = _searched(request)
+                answer = _searched(request, lambda: self._closed)
+            except _GivenUpError:
+                pass
             except Exception as problem:  # noqa: BLE001 - carried to the thread that steps, which raises it
                 error = problem
             with self._changed:
@@ -132,7 +135,27 @@ class BackgroundSearch:
                 self._changed.notify_all()
 
 
-def _searched(request: _Request) -> Answer:
+class _GivenUpError(Exception):
+    """Nobody waits for this search any more."""
+
+
+class _EndingClock(Clock):
+    """Ends a search before its next stage."""
+
+    def __init__(self, closed: Callable[[], bool]) -> None:
+        super().__init__()
+        self._closed = closed
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, unless the search has been given up."""
+        if self._closed():
+            raise _GivenUpError
+        with super().stage(name):
+            yield
+
+
+def _searched(request: _Request, closed: Callable[[], bool]) -> Answer:
     start = time.perf_counter()
-    found = find(request.parts, request.search, request.state, request.frame, Clock())
+    found = find(request.parts, request.search, request.state, request.frame, _EndingClock(closed))
     return Answer(found, request.state.reference, request.frame, (time.perf_counter() - start) * 1e3)

@@ -54,6 +54,11 @@ class StormNode(LifecycleNode):
         """What is set now."""
         return self._knobs.settings
 
+    def destroy_node(self) -> None:
+        """Free everything, then the node itself."""
+        self.release()
+        super().destroy_node()
+
     def release(self) -> None:
         """Free everything; any number of times."""
         requests, session = self._requests, self.session
@@ -109,7 +114,7 @@ class StormNode(LifecycleNode):
         if self._knobs.faults:
             raise ConfigError("; ".join(self._knobs.faults.values()))
         settings = self.settings
-        tracker = load(settings.storm)
+        tracker = load(settings.storm, settings.node.compute.threads)
         try:
             self.session = Session(self, tracker, settings)
             self._requests = Services(self, self.session)

@@ -226,7 +226,7 @@ class Parameters:
 def live_changes(before: Settings, after: Settings) -> Settings:
     """The settings to work with while configured: live ones of `after`, all others of `before`."""
     storm = replace(before.storm, gate=after.storm.gate, search=after.storm.search)
-    return Settings(storm, replace(after.node, references=before.node.references))
+    return Settings(storm, replace(after.node, references=before.node.references, compute=before.node.compute))
 
 
 def _fault(name: str, value: Any, error: Exception) -> str:

@@ -14,9 +14,6 @@ from storm_ros.core.types import Pose
 _GAP_S = 0.5
 """Poses further apart do not belong to one look: what came before says nothing about now."""
 
-_NEARLY = 0.9
-"""The window counts as full at this share of its length, since poses do not come exactly at its ends."""
-
 
 class Operation(enum.Enum):
     """What a planning scene is told."""
@@ -55,7 +52,8 @@ class ObjectInScene:
         present: the scene has it, in the world or attached to the robot.
         told: its pose as the scene was told; None when the robot may have put it elsewhere since.
         attached: it is attached to the robot, which then knows better where it is.
-        seen: times in seconds and poses (4, 4) of the last stable time's observations, the oldest first.
+        seen: times in seconds and poses (4, 4) of the last stable time's observations, the oldest first, and of the one
+            before them.
     """
 
     present: bool = False
@@ -81,8 +79,8 @@ def observe(
     seen = known.seen
     if seen and not 0 <= time_s - seen[-1][0] <= _GAP_S:
         seen = ()
-    recent = (old for old in seen if time_s - old[0] <= rules.stable_s)
-    seen = (*recent, (time_s, world_T_obj))
+    before = sum(time_s - old[0] >= rules.stable_s for old in seen)
+    seen = (*seen[max(before - 1, 0) :], (time_s, world_T_obj))
     known = replace(known, seen=seen)
     if known.attached or not _rests(rules, seen):
         return known, None
@@ -173,7 +171,7 @@ def _rests(rules: Rules, seen: tuple[tuple[float, Pose], ...]) -> bool:
     if rules.stable_s <= 0:
         return True
     now_s, pose = seen[-1]
-    whole = len(seen) > 1 and now_s - seen[0][0] >= _NEARLY * rules.stable_s
+    whole = now_s - seen[0][0] >= rules.stable_s
     return whole and all(_within(old, pose, rules.stable_m, rules.stable_rad) for _, old in seen)
 
 

@@ -9,10 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.utilities import try_shutdown
 from rosgraph_msgs.msg import Clock as ClockMessage
@@ -25,6 +22,7 @@ from storm_ros.io.recording import Recording
 from storm_ros.ros.conversions import fill_time
 from storm_ros.ros.parameter_kinds import fixed, live, number, whole
 from storm_ros.ros.pointing import Pointer
+from storm_ros.ros.program import run
 from storm_ros.ros.rgbd_publisher import RgbdPublisher
 
 _CLOCK_HZ = 100.0
@@ -182,25 +180,7 @@ def chosen(recording: Recording, first: int, last: int) -> list[int]:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until the recording ends or it is interrupted."""
-    rclpy.init(args=args)
-    player = None
-    try:
-        player = Player()
-        rclpy.spin(player)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except StormError as error:
-        return _complain(error)
-    finally:
-        if player is not None:
-            player.destroy_node()
-        try_shutdown()
-    return _complain(player.failed) if player is not None and player.failed is not None else 0
-
-
-def _complain(error: StormError) -> int:
-    get_logger("player").error(str(error))
-    return 1
+    return run("player", Player, args=args)
 
 
 if __name__ == "__main__":

@@ -31,14 +31,23 @@ def steady_memory() -> None:
     mallopt(_MMAP_THRESHOLD, 1 << 20)
 
 
-def load(config: StormConfig) -> Tracker:
+def load(config: StormConfig, threads: int = 1) -> Tracker:
     """A tracker that has seen an object already, so that its first real frame takes no longer than the others.
+
+    Args:
+        config: its settings.
+        threads: CPU threads of PyTorch, for the whole process. More than the idle cores wait for each other.
 
     Raises:
         StormError: a part cannot be loaded; the message says what is missing.
     """
     tracker = create_tracker(config)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(threads)
     warm_up(tracker)
+    gc.collect()
+    gc.freeze()  # with PyTorch loaded a full collection takes as long as several frames
     return tracker
 
 
@@ -56,6 +65,7 @@ def warm_up(tracker: Tracker) -> None:
 
 def release() -> None:
     """Give back what trackers that are not referred to any more held, on the GPU too."""
+    gc.unfreeze()
     gc.collect()
     _return_to_system()
     torch = sys.modules.get("torch")

@@ -9,24 +9,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import rclpy
 from geometry_msgs.msg import PoseStamped
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.time import Time
-from rclpy.utilities import try_shutdown
 from tf2_ros import Buffer, TransformException, TransformListener
 from visualization_msgs.msg import Marker
 
-from storm_ros.core.errors import ConfigError, StormError
+from storm_ros.core.errors import ConfigError
 from storm_ros.core.types import Pose
 from storm_ros.io.bag_writer import topic_name
 from storm_ros.ros.conversions import fill_pose, fill_time, stamp_ns
 from storm_ros.ros.moveit import MoveIt, pose_of, transform_of
 from storm_ros.ros.parameter_kinds import choice, fixed, number
 from storm_ros.ros.planning_scene import ObjectInScene, Operation, Rules, attach, elapse, forget, observe, vertices_of
+from storm_ros.ros.program import run
 
 SHAPES = ("mesh", "hull", "box")
 
@@ -211,17 +208,7 @@ class ScenePublisher(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(ScenePublisher())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except StormError as error:
-        get_logger("scene_publisher").error(str(error))
-        return 1
-    finally:
-        try_shutdown()
-    return 0
+    return run("scene_publisher", ScenePublisher, args=args)
 
 
 if __name__ == "__main__":

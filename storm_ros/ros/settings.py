@@ -34,6 +34,15 @@ class PublishConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """What the node may take of the machine."""
+
+    threads: int = knob(
+        1, "CPU threads of the learned parts; more only where cores are idle beside the camera's.", low=1, high=256
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogConfig:
     """How often a complaint is repeated."""
 
@@ -50,6 +59,7 @@ class NodeConfig:
     sync: SyncConfig = field(default_factory=SyncConfig)
     input: InputConfig = field(default_factory=InputConfig)
     publish: PublishConfig = field(default_factory=PublishConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:

@@ -7,15 +7,11 @@ import sys
 import threading
 from typing import Any
 
-import rclpy
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
-from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from rclpy.utilities import try_shutdown
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
@@ -23,6 +19,7 @@ from storm_ros.core.errors import StormError
 from storm_ros.ros.conversions import fill_pose, fill_transform
 from storm_ros.ros.parameter_kinds import fixed, live, number, whole
 from storm_ros.ros.pointing import Pointer
+from storm_ros.ros.program import run
 from storm_ros.ros.rgbd_publisher import RgbdPublisher
 from storm_ros.sim.rendered import Rendered, first_frame, render_demo, there_and_back
 
@@ -143,21 +140,7 @@ class SimulatedCamera(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
-    rclpy.init(args=args)
-    camera = None
-    try:
-        camera = SimulatedCamera()
-        rclpy.spin(camera)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except StormError as error:
-        get_logger("simulated_camera").error(str(error))
-        return 1
-    finally:
-        if camera is not None:
-            camera.destroy_node()
-        try_shutdown()
-    return 0
+    return run("simulated_camera", SimulatedCamera, args=args)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,24 @@ def test_the_thread_ends_with_the_tracker(recording: SimulatedRecording, frames:
     assert not thread.is_alive()
 
 
+def test_a_closed_tracker_does_not_search_to_the_end(
+    recording: SimulatedRecording, frames: list[RgbdFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, segmenter = tracker_of(recording, frames)
+    registered: list[object] = []
+    monkeypatch.setattr(type(tracker.parts.pose), "register", lambda *a: registered.append(a))
+    tracker.step(frames[1])
+    assert segmenter.asked.wait(PATIENCE_S)
+    closing = threading.Thread(target=tracker.close)
+    closing.start()
+    while not tracker._searcher._closed:
+        closing.join(0.01)
+    segmenter.allowed.set()
+    closing.join(PATIENCE_S)
+    assert not tracker._searcher._thread.is_alive()
+    assert not registered, "what was segmented is not registered any more"
+
+
 def test_without_the_setting_there_is_no_thread(recording: SimulatedRecording, frames: list[RgbdFrame]) -> None:
     tracker, segmenter = tracker_of(recording, frames)
     tracker.config = StormConfig()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.ros
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def started(name: str, **given: str) -> list:
+def started(file: str, /, **given: str) -> list:
     """The nodes that a launch file would start, those of included files too."""
     from launch import LaunchContext
     from launch.actions import IncludeLaunchDescription, OpaqueFunction
@@ -20,7 +20,7 @@ def started(name: str, **given: str) -> list:
 
     context = LaunchContext()
     context.launch_configurations.update(given)
-    description = PythonLaunchDescriptionSource(str(ROOT / "launch" / name)).get_launch_description(context)
+    description = PythonLaunchDescriptionSource(str(ROOT / "launch" / file)).get_launch_description(context)
     nodes = []
     entities = list(description.entities)
     while entities:
@@ -59,12 +59,38 @@ def test_rviz_when_wanted() -> None:
 
 
 def test_demo_brings_a_camera() -> None:
-    assert executables(started("demo.launch.py", namespace="left")) == ["simulated_camera", "storm_node"]
+    assert executables(started("demo.launch.py", namespace="left")) == ["storm_node", "simulated_camera"]
 
 
 def test_replay_brings_a_player(tmp_path) -> None:
     nodes = started("replay.launch.py", bag=str(tmp_path / "x.mcap"), box="1,2,30,40", clock="true")
-    assert executables(nodes) == ["player", "storm_node"]
+    assert executables(nodes) == ["storm_node", "player"]
+
+
+@pytest.mark.parametrize("name", ["demo.launch.py", "replay.launch.py"])
+def test_the_trackers_arguments_are_those_of_all(name, tmp_path) -> None:
+    """What is not named here has the tracker's default, in the camera node too."""
+    from launch import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+
+    def arguments(of: str) -> set[str]:
+        description = PythonLaunchDescriptionSource(str(ROOT / "launch" / of)).get_launch_description(LaunchContext())
+        return {argument.name for argument in description.get_launch_arguments()}
+
+    assert arguments("tracker.launch.py") < arguments(name)
+    nodes = started(name, bag=str(tmp_path), image="/left/rgb", namespace="left", name="eye", box="1,2,3,4")
+    topics = [
+        {
+            perform_substitutions(context, list(inside)): perform_substitutions(context, list(outside))
+            for inside, outside in node._Node__remappings
+        }
+        for node, context in nodes
+    ]
+    assert topics[0] == topics[1]
+    assert topics[0]["image"] == "/left/rgb"
+    assert topics[0]["depth"] == "/camera/camera/aligned_depth_to_color/image_raw"
+    assert nodes[0][1].launch_configurations["storm_name"] == "/left/eye"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_bug_in_a_transition_is_an_error_and_the_node_recovers(make_bench, monke
 def test_missing_package_is_told(make_bench, monkeypatch):
     import storm_ros.ros.node as module
 
-    def without(config):
+    def without(*args):
         raise ModuleNotFoundError("No module named 'warp'", name="warp")
 
     bench = make_bench()

@@ -43,6 +43,13 @@ def test_added_once_it_rested_and_not_again() -> None:
     assert np.allclose(known.told, at(0.0))
 
 
+@pytest.mark.parametrize("rate_hz", [2.5, 5, 6, 9, 10, 15, 30, 60])
+def test_added_at_any_rate(rate_hz) -> None:
+    _, told = run(ObjectInScene(), [at(0.0)] * 60, step=1 / rate_hz, start=1.7e9)
+    assert [operation for _, operation in told] == [Operation.ADD]
+    assert 0.3 <= told[0][0] / rate_hz <= 0.3 + 1 / rate_hz + 1e-6
+
+
 def test_not_added_while_it_is_carried() -> None:
     _, told = run(ObjectInScene(), [at(0.004 * i) for i in range(60)])
     assert told == []

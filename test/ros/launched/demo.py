@@ -189,5 +189,8 @@ class TestDemo(unittest.TestCase):
 
 @launch_testing.post_shutdown_test()
 class TestEnd(unittest.TestCase):
-    def test_ended_cleanly(self, proc_info):
+    def test_ended_cleanly(self, proc_info, proc_output):
         launch_testing.asserts.assertExitCodes(proc_info)
+        for process in proc_info.processes():
+            text = b"".join(output.text for output in proc_output[process]).decode(errors="replace")
+            assert "Traceback" not in text, text
