@@ -105,7 +105,7 @@ class Bench:
         if COSINE in options.methods:
             from storm_ros.evaluation.failures_cosine import cosine_verifier
 
-            cosine = cosine_verifier(self.config.verifier, calibrated.get(COSINE, 0.0))
+            cosine = cosine_verifier(calibrated.get(COSINE, 0.0))
             self.others[COSINE] = cosine
             if COSINE in calibrated:
                 fixed = replace(config.gate, name="energy", tau=0.0)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from storm_ros.core.config import VerifierConfig
 from storm_ros.core.types import PoseEstimate, Reference, RgbdFrame
 from storm_ros.encoders.nano import NanoEncoder, planes_tensor
 from storm_ros.encoders.nano_input import input_planes
@@ -38,6 +38,7 @@ class CosineVerifier:
     def __init__(self, encoder: NanoEncoder, tau: float = 0.0, capacity: int = 16) -> None:
         """Take a trained encoder, the threshold and the number K of frames that are kept."""
         self.encoder, self.tau, self.capacity = encoder.eval(), tau, capacity
+        self._seen: weakref.WeakKeyDictionary[PoseEstimate, Look | None] = weakref.WeakKeyDictionary()
 
     def start(self, reference: Reference) -> CosineMemory:
         """The memory with the reference's views only."""
@@ -47,7 +48,7 @@ class CosineVerifier:
 
     def energy(self, frame: RgbdFrame, estimate: PoseEstimate, memory: CosineMemory) -> float:
         """Minus the cosine, in [-1, 1]; NaN where the estimate shows nothing of the object in the image."""
-        look = self._look(frame, estimate.mask, estimate.cam_T_obj, memory.shape)
+        look = self._seen_at(frame, estimate, memory.shape)
         known = (*memory.references, *memory.kept)
         if look is None or not known:
             return float("nan")
@@ -59,10 +60,15 @@ class CosineVerifier:
 
     def remember(self, frame: RgbdFrame, estimate: PoseEstimate, memory: CosineMemory) -> CosineMemory:
         """The memory with this frame; the oldest of more than K leaves."""
-        look = self._look(frame, estimate.mask, estimate.cam_T_obj, memory.shape)
+        look = self._seen_at(frame, estimate, memory.shape)
         if look is None:
             return memory
         return replace(memory, kept=(*memory.kept, look)[-self.capacity :])
+
+    def _seen_at(self, frame: RgbdFrame, estimate: PoseEstimate, shape: Shape) -> Look | None:
+        if estimate not in self._seen:  # asked for its energy, and then to be remembered
+            self._seen[estimate] = self._look(frame, estimate.mask, estimate.cam_T_obj, shape)
+        return self._seen[estimate]
 
     def _look(
         self, frame: RgbdFrame, mask: npt.NDArray[np.bool_] | None, cam_T_obj: npt.NDArray[np.float64], shape: Shape
@@ -79,16 +85,12 @@ class CosineVerifier:
         return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
 
 
-def cosine_verifier(config: VerifierConfig, tau: float = 0.0) -> CosineVerifier:
-    """The baseline on the features of the verifying network where that is the verifier, else of the segmenting one.
+def cosine_verifier(tau: float = 0.0) -> CosineVerifier:
+    """The baseline on the features of the segmenting network.
 
     Raises:
         WeightsError: its weights are missing or damaged.
     """
-    if config.name == "tom":
-        from storm_ros.tom.loading import load_tom
-
-        return CosineVerifier(load_tom(config.weights)[0].encoder, tau)
     from storm_ros.som.loading import load_som
 
     return CosineVerifier(load_som("som-nano").encoder, tau)

@@ -15,12 +15,13 @@ from storm_ros.tom.sizes import CROP_PX
 
 Floats = npt.NDArray[np.float32]
 
-PLACES = 5
-"""Predicted mask, place of the measured surface in the object's frame (3), whether it is known."""
+PLACES, COLOURS = 5, 3
+"""Predicted mask, place of the measured surface in the object's frame (3), whether it is known; then its colour (3)."""
 
 _MARGIN = 1.4  # side of the crop relative to the projected object
 _LEAST_SHARE = 0.6  # of the diameter: an object seen end-on gets no closer look than this
 _MIN_DISTANCE_M = 0.05
+_LOG = np.log((np.arange(256, dtype=np.float32) + 12.0) / 139.0)  # dark pixels' noise does not count for much
 _FARTHEST = 2.5  # of the radius: what lies farther off is just elsewhere
 
 
@@ -137,22 +138,28 @@ def crop_planes(crop: Crop, shape: Shape) -> tuple[Floats, Floats]:
     """What the network is given.
 
     Returns:
-        Input planes (S, S, 7) of the encoder, and places (S, S, 5): predicted mask; where the measured surface lies in
-        the object's frame, relative to its radius, as the pose has it; whether that is known.
+        Input planes (S, S, 7) of the encoder, and places (S, S, 8), see `object_places`.
     """
     planes = input_planes(crop.rgb, crop.depth_m, crop.camera.fx)
     return planes, object_places(crop, shape)
 
 
 def object_places(crop: Crop, shape: Shape) -> Floats:
-    """Predicted mask, and where the measured surface lies in the object's frame: (S, S, 5), see `PLACES`."""
+    """Where on the object, and of what colour, each pixel is.
+
+    Returns:
+        (S, S, 8): predicted mask; where the measured surface lies in the object's frame, relative to its radius, as the
+        pose has it; whether that is known; logarithms of lightness, of red to green and of blue to green.
+    """
     rotation, shift = crop.cam_T_obj[:3, :3], crop.cam_T_obj[:3, 3]
     points = crop.camera.backproject(crop.depth_m)
     known = crop.depth_m > 0
     offset = rotation.T @ shift + shape.center
     placed = (points @ rotation.astype(np.float32) - offset.astype(np.float32)) / np.float32(shape.radius_m)
-    out = np.zeros((*known.shape, PLACES), np.float32)
+    out = np.zeros((*known.shape, PLACES + COLOURS), np.float32)
     out[..., 0] = crop.mask
     out[..., 1:4] = np.where(known[..., None], np.clip(placed, -_FARTHEST, _FARTHEST), 0.0)
     out[..., 4] = known
+    red, green, blue = (_LOG[crop.rgb[..., c]] for c in range(3))
+    out[..., 5], out[..., 6], out[..., 7] = (red + green + blue) / 3.0, red - green, blue - green
     return out

@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from storm_ros.core.errors import InputError
-from storm_ros.encoders.nano import NanoEncoder
-from storm_ros.tom.crops import PLACES
+from storm_ros.encoders.nano import ChannelNorm, Residual
+from storm_ros.encoders.nano_input import CHANNELS, NanoConfig
+from storm_ros.tom.crops import COLOURS, PLACES
 from storm_ros.tom.evidence import EVIDENCE
 from storm_ros.tom.sizes import CELL_PX, CROP_PX, TomConfig
 
 BETWEEN = 2
 """The cosines among the three numbers of `memory.between`."""
+
+PLACE_FORM = 5
+"""Numbers by which a token tells its place, see `squared_form`."""
 
 
 class Tokens(NamedTuple):
@@ -26,14 +30,18 @@ class Tokens(NamedTuple):
     Attributes:
         features: (..., L, C).
         share: (..., L) of a token's piece of the crop that is predicted to show the object.
-        place: (..., L, 3) where its measured surface lies on the object, in radii.
         known: (..., L) share of it with depth.
+        near: (..., L, 5) where its measured surface lies on the object, to ask with, see `squared_form`.
+        there: (..., L, 5) the same, to be asked.
+        colour: (..., L, 3) its mean colour, see `crops.object_places`.
     """
 
     features: Tensor
     share: Tensor
-    place: Tensor
     known: Tensor
+    near: Tensor
+    there: Tensor
+    colour: Tensor
 
     def at(self, index: Tensor) -> Tokens:
         """Those of the given numbers."""
@@ -44,22 +52,54 @@ class Stored(NamedTuple):
     """Crops as a memory keeps them, with all that can be computed before they are asked.
 
     Attributes:
-        keys: (..., blocks, L, C), unit length in each head.
-        values: (..., blocks, L, C).
-        share: (..., L) as in `Tokens`.
-        place: (..., L, 3).
-        known: (..., L).
+        given: (..., blocks, heads, L, D) of each token the value, colour, 0, the key of unit length, and `there`.
+        shown: (..., blocks, heads, L) how much more a token counts because it shows the object.
     """
 
-    keys: Tensor
-    values: Tensor
-    share: Tensor
-    place: Tensor
-    known: Tensor
+    given: Tensor
+    shown: Tensor
 
     def at(self, index: Tensor) -> Stored:
         """Those of the given numbers."""
         return Stored(*(part[index] for part in self))
+
+
+class Asked(NamedTuple):
+    """The views that P crops ask, as one list of M = V L + 1 tokens; the last stands for "nothing of the memory".
+
+    Attributes:
+        given: (P, blocks, heads, M, D) as in `Stored`, of the last token 1 in place of the 0.
+        shown: (P, blocks, heads, M).
+    """
+
+    given: Tensor
+    shown: Tensor
+
+
+class CropEncoder(nn.Module):
+    """The nano encoder up to stride 8: a crop of one object has no context, and this is a third of the time."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.stem = nn.Conv2d(CHANNELS, c.stem, 3, stride=2, padding=1)
+        self.to_fine = nn.Conv2d(c.stem, c.fine, 3, stride=2, padding=1)
+        self.fine = nn.Sequential(*(Residual(c.fine) for _ in range(c.fine_blocks)))
+        self.to_middle = nn.Sequential(ChannelNorm(c.fine), nn.Conv2d(c.fine, c.middle, 3, stride=2, padding=1))
+        self.middle = nn.Sequential(*(Residual(c.middle) for _ in range(c.middle_blocks)))
+        self.colour = nn.Conv2d(3, c.colour, 1)
+
+    @property
+    def channels(self) -> int:
+        """Of the features."""
+        return self.config.middle + self.config.colour
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Features (N, L, F) of crops (N, 7, S, S)."""
+        seen = self.middle(self.to_middle(self.fine(self.to_fine(functional.relu(self.stem(planes))))))
+        seen = functional.layer_norm(seen.permute(0, 2, 3, 1), seen.shape[1:2])
+        waves = torch.cos(self.colour(functional.avg_pool2d(planes[:, :3], CELL_PX))) * 2.0
+        return torch.cat([seen, waves.permute(0, 2, 3, 1)], dim=3).flatten(1, 2)
 
 
 class Asking(nn.Module):
@@ -71,87 +111,77 @@ class Asking(nn.Module):
 
     def __init__(self, config: TomConfig) -> None:
         super().__init__()
-        c, self.heads, self.geometry = config.channels, config.heads, config.geometry
+        c, self.heads, self.colours = config.channels, config.heads, config.colours
         self.norm, self.memory_norm = nn.LayerNorm(c), nn.LayerNorm(c)
-        self.q, self.k, self.v = nn.Linear(c, c), nn.Linear(c, c), nn.Linear(c, c)
-        self.sharpness = nn.Parameter(torch.full((self.heads,), 2.0))
-        self.nearness = nn.Parameter(torch.linspace(0.0, 4.0, self.heads))
+        self.qv, self.kv = nn.Linear(c, 2 * c), nn.Linear(c, 2 * c)
+        self.sharpness = nn.Parameter(torch.full((self.heads, 1, 1), 2.0))
+        self.nearness = nn.Parameter(torch.linspace(0.0, 4.0, self.heads)[:, None, None])
         self.view = nn.Linear(BETWEEN + 1, self.heads)
-        self.shown = nn.Parameter(torch.full((self.heads,), 0.5))
-        self.none_key, self.none_value = nn.Parameter(torch.randn(c) * 0.02), nn.Parameter(torch.zeros(c))
-        compared = 4 * c + 3 * self.heads + 2
+        self.shown = nn.Parameter(torch.full((self.heads, 1), 0.5))
+        self.none_key, self.none_value = (nn.Parameter(torch.randn(c) * 0.02), nn.Parameter(torch.zeros(c)))
+        compared = 4 * c + 3 * self.heads + COLOURS + 2
         self.compare = nn.Sequential(nn.Linear(compared, 2 * c), nn.GELU(), nn.Linear(2 * c, c))
         with torch.no_grad():  # what looks alike finds each other before anything is learnt
-            nn.init.orthogonal_(self.q.weight)
-            self.k.weight.copy_(self.q.weight)
-            for layer in (self.q, self.k):
+            nn.init.orthogonal_(self.qv.weight[:c])
+            self.kv.weight.copy_(self.qv.weight)
+            for layer in (self.qv, self.kv):
                 nn.init.zeros_(layer.bias)
             nn.init.zeros_(self.view.weight)
             nn.init.zeros_(self.view.bias)
 
-    def store(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (N, L, C) of tokens (N, L, C)."""
-        given = self.memory_norm(features)
-        keys = functional.normalize(self.k(given).unflatten(-1, (self.heads, -1)), dim=-1).flatten(-2)
-        return keys, self.v(given)
+    def store(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """What a memory keeps of N crops: (N, heads, L, D) and (N, heads, L), see `Stored`."""
+        key, value = self._heads(self.kv(self.memory_norm(tokens.features)))
+        rest = (functional.pad(tokens.colour, (0, 1)), tokens.there)
+        colour, there = (part[:, None].expand(-1, self.heads, -1, -1) for part in rest)
+        given = torch.cat([value, colour, functional.normalize(key, dim=-1), there], dim=3)
+        return given, torch.log(tokens.share + 0.02)[:, None] * self.shown
 
-    def forward(
-        self, now: Tokens, keys: Tensor, values: Tensor, memory: Stored, between: Tensor, usable: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def nothing(self) -> Tensor:
+        """(heads, 1, D) the token for "nothing of the memory"."""
+        value, key = (part.view(self.heads, 1, -1) for part in (self.none_value, self.none_key))
+        one = functional.pad(torch.ones_like(value[..., :1]), (COLOURS, 0))
+        return torch.cat([value, one, functional.pad(functional.normalize(key, dim=-1), (0, PLACE_FORM))], dim=2)
+
+    def forward(self, now: Tokens, given: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Ask.
 
         Args:
             now: P crops, (P, L, ...).
-            keys: (P, V, L, C) of this block, of V views for each crop.
-            values: the same.
-            memory: what else is known of the views.
-            between: (P, V, 3) how the crop's view lies to each of them, see `memory.between`.
-            usable: (P, V) bool, views that are there.
+            given: (P, heads, M, D) see `Asked`.
+            bias: (P, heads, 1, M) how much more each of these counts.
 
         Returns:
-            (P, L, C) features after the comparison; (P, L, 3 heads) how alike what was fetched looks, how far off on
-            the object it lies, and how much of it is "nothing".
+            (P, L, C) features after the comparison; (P, L, 3 heads + 3) how alike what was fetched looks, how far off
+            on the object it lies, how much of it is "nothing", and by how much its colour differs.
         """
-        p, length, c = now.features.shape
         own = self.norm(now.features)
+        mine = self.qv(own)
+        q, _ = self._heads(mine)
+        mine, width = mine[..., q.shape[1] * q.shape[3] :], q.shape[3]
+        q, near = functional.normalize(q, dim=-1), now.near[:, None]
+        told = -4.0 * functional.softplus(self.nearness) * near
+        asked = torch.cat([q * torch.exp(self.sharpness), told], dim=3)
+        key_at = width + COLOURS + 1
+        weight = torch.softmax(asked @ given[..., key_at:].transpose(2, 3) + bias, dim=3)
+        got = weight @ given
+        fetched = got[..., :width].transpose(1, 2).flatten(2)
+        nothing = got[..., key_at - 1]
+        alike = (q * got[..., key_at : key_at + width]).sum(3)
+        apart = (near * got[..., key_at + width :]).sum(3)
+        if self.colours:
+            faded = (now.colour[:, None] * (1.0 - nothing)[..., None] - got[..., width : key_at - 1]).mean(1)
+        else:
+            faded = torch.zeros_like(now.colour)
+        numbers = torch.cat([torch.cat([alike, apart, nothing], dim=1).transpose(1, 2), faded], dim=2)
+        seen = torch.stack([now.share, now.known], dim=2)
+        told = torch.cat([own, fetched, mine * fetched, (mine - fetched).abs(), numbers, seen], dim=2)
+        return now.features + self.compare(told), numbers
 
-        def split(x: Tensor) -> Tensor:
-            return x.reshape(p, -1, self.heads, c // self.heads).transpose(1, 2)
-
-        def every_head(x: Tensor) -> Tensor:
-            return x[:, None].expand(-1, self.heads, -1, -1)
-
-        q = functional.normalize(split(self.q(own)), dim=-1)
-        none = functional.normalize(self.none_key.view(self.heads, 1, -1), dim=-1).expand(p, -1, -1, -1)
-        nothing = self.none_value.view(self.heads, 1, -1).expand(p, -1, -1, -1)
-        k, v = torch.cat([split(keys), none], dim=2), torch.cat([split(values), nothing], dim=2)
-        turned, _ = squared_form(now.place, now.known)
-        _, there = squared_form(memory.place.flatten(1, 2), memory.known.flatten(1))
-        there = functional.pad(there, (0, 0, 0, 1))
-        bias = torch.log(memory.share.flatten(1) + 0.02)[:, None] * self.shown[:, None]
-        seen_from = self.view(between).masked_fill(~usable[..., None], -1e4).transpose(1, 2)
-        bias = functional.pad(bias + seen_from[..., None].expand(-1, -1, -1, length).flatten(2), (0, 1))[..., None]
-        near = -4.0 * functional.softplus(self.nearness) if self.geometry else torch.zeros_like(self.nearness)
-        asked = [q * torch.exp(self.sharpness)[:, None, None], near[:, None, None] * turned[:, None]]
-        asked.append(torch.ones_like(asked[1][..., :1]))
-        offered = [k, every_head(there), bias]
-        is_none = functional.pad(torch.zeros_like(k[:, :, :-1, :1]), (0, 0, 0, 1), value=1.0)
-        given = torch.cat([v, k, every_head(there), is_none], dim=3)
-        fill = given.shape[3] - k.shape[3] - there.shape[2] - 1  # the kernel wants all three equally wide
-        got = functional.scaled_dot_product_attention(
-            functional.pad(torch.cat(asked, dim=3), (0, fill)), functional.pad(torch.cat(offered, dim=3), (0, fill)),
-            given, scale=1.0,
-        )  # fmt: skip
-        width = k.shape[3]
-        fetched = got[..., :width].transpose(1, 2).reshape(p, length, c)
-        alike = (q * got[..., width : 2 * width]).sum(3)
-        apart = (turned[:, None] * got[..., 2 * width : 2 * width + 5]).sum(3)
-        apart = apart if self.geometry else torch.zeros_like(apart)
-        numbers = torch.cat([alike, apart, got[..., -1]], dim=1).transpose(1, 2)
-        mine = self.v(own)
-        told = [own, fetched, mine * fetched, (mine - fetched).abs(), numbers]
-        told += [now.share[..., None], now.known[..., None]]
-        return now.features + self.compare(torch.cat(told, dim=2)), numbers
+    def _heads(self, pair: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L, 2 C) as two of (N, heads, L, C / heads)."""
+        first, second = pair.unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        return first, second
 
 
 def squared_form(place: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,11 +192,18 @@ def squared_form(place: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         known: (P, M) in [0, 1].
 
     Returns:
-        (P, M, 5) to ask with and (P, M, 5) to be asked; of x and y their product is known_x known_y |x - y|^2.
+        (P, M, 5) to ask with and (P, M, 5) to be asked, `PLACE_FORM` numbers each; of x and y
+        their product is known_x known_y |x - y|^2.
     """
     squared = (known * place.square().sum(-1))[..., None]
     asked = torch.cat([squared, known[..., None], -2.0 * known[..., None] * place], dim=-1)
     return asked, torch.cat([known[..., None], squared, known[..., None] * place], dim=-1)
+
+
+def _mean(planes: Tensor, weight: Tensor) -> Tensor:
+    """Weighted means (N, L, C) of planes (N, C, S, S) over each token's piece of the crop."""
+    total = functional.avg_pool2d(weight, CELL_PX).clamp_min(1e-5)
+    return (functional.avg_pool2d(planes * weight, CELL_PX) / total).flatten(2).transpose(1, 2)
 
 
 class TomNetwork(nn.Module):
@@ -176,7 +213,7 @@ class TomNetwork(nn.Module):
         super().__init__()
         c = self.config = config or TomConfig()
         c.check()
-        self.encoder = NanoEncoder(c.encoder)
+        self.encoder = CropEncoder(c.encoder)
         self.to_tokens = nn.Linear(self.encoder.channels, c.channels)
         half = max(c.places // 2, 4)
         self.place = nn.Sequential(
@@ -186,10 +223,11 @@ class TomNetwork(nn.Module):
         )  # fmt: skip
         self.blocks = nn.ModuleList(Asking(c) for _ in range(c.blocks))
         self.pool = nn.Linear(c.channels, 2)
-        given = 3 * c.channels + (EVIDENCE + 1) + 2 * BETWEEN + 6 * c.heads * c.blocks
+        given = 3 * c.channels + (EVIDENCE + 1) + 2 * BETWEEN + 2 * (3 * c.heads + COLOURS) * c.blocks
         self.judge = nn.Sequential(
             nn.LayerNorm(given), nn.Linear(given, c.channels), nn.GELU(), nn.Linear(c.channels, 1)
         )
+        self.weigh = nn.Linear(EVIDENCE + 1, 1, bias=False)  # however sure the rest is, the figures add to it
 
     def encode(self, planes: Tensor) -> Tensor:
         """Features (N, L, F) of crops (N, 7, S, S).
@@ -199,51 +237,63 @@ class TomNetwork(nn.Module):
         """
         if planes.shape[-2:] != (CROP_PX, CROP_PX):
             raise InputError(f"crops have shape {tuple(planes.shape)}: {CROP_PX} x {CROP_PX} pixels are needed")
-        return self.encoder(planes).middle.flatten(2).transpose(1, 2)
+        return self.encoder(planes)
 
     def tokens(self, encoded: Tensor, places: Tensor) -> Tokens:
         """Tokens of crops.
 
         Args:
             encoded: (N, L, F) from `encode`.
-            places: (N, 5, S, S), see `crops.PLACES`.
+            places: (N, 8, S, S), see `crops.object_places`.
         """
+        places, tints = places[:, :PLACES], places[:, PLACES:]
         shown = places[:, :1] if self.config.geometry else functional.pad(places[:, :1], (0, 0, 0, 0, 0, PLACES - 1))
         given = places if self.config.geometry else shown
         features = self.to_tokens(encoded) + self.place(given).flatten(2).transpose(1, 2)
         mask, known = places[:, :1], places[:, 4:5]
-        weight = known * (mask + 0.02)
-        total = functional.avg_pool2d(weight, CELL_PX)
-        place = functional.avg_pool2d(places[:, 1:4] * weight, CELL_PX) / total.clamp_min(1e-5)
-        return Tokens(
-            features, functional.avg_pool2d(mask, CELL_PX).flatten(1), place.flatten(2).transpose(1, 2),
-            functional.avg_pool2d(known, CELL_PX).flatten(1),
-        )  # fmt: skip
+        share, known = (functional.avg_pool2d(part, CELL_PX).flatten(1) for part in (mask, known))
+        place = _mean(places[:, 1:4], places[:, 4:5] * (mask + 0.02))
+        near, there = squared_form(place, known)
+        if not self.config.geometry:
+            near, there = torch.zeros_like(near), torch.zeros_like(there)
+        return Tokens(features, share, known, near, there, _mean(tints, mask + 0.02))
 
     def store(self, tokens: Tokens) -> Stored:
         """Crops as a memory keeps them."""
-        pairs = [block.store(tokens.features) for block in self.blocks]  # pyright: ignore[reportCallIssue]
-        keys, values = (torch.stack(parts, dim=-3) for parts in zip(*pairs, strict=True))
-        return Stored(keys, values, tokens.share, tokens.place, tokens.known)
+        pairs = [block.store(tokens) for block in self.blocks]  # pyright: ignore[reportCallIssue]
+        given, shown = (torch.stack(parts, dim=1) for parts in zip(*pairs, strict=True))
+        return Stored(given, shown)
 
-    def decide(self, now: Tokens, memory: Stored, between: Tensor, usable: Tensor, figures: Tensor) -> Tensor:
+    def asked(self, memory: Stored) -> Asked:
+        """The views that P crops ask, (P, V, ...), as one list of tokens each."""
+        p = len(memory.given)
+        given, shown = (
+            memory.given.permute(0, 2, 3, 1, 4, 5).flatten(3, 4),
+            memory.shown.permute(0, 2, 3, 1, 4).flatten(3),
+        )
+        nothing = torch.stack([block.nothing() for block in self.blocks])  # pyright: ignore[reportCallIssue]
+        return Asked(torch.cat([given, nothing.expand(p, -1, -1, -1, -1)], dim=3), functional.pad(shown, (0, 1)))
+
+    def decide(self, now: Tokens, memory: Asked, between: Tensor, usable: Tensor, figures: Tensor) -> Tensor:
         """Logits (P,) that the crops show the object where their poses have it.
 
         Args:
             now: tokens of P crops.
-            memory: V views for each, (P, V, ...).
+            memory: V views for each, see `asked`.
             between: (P, V, 3), see `memory.between`.
             usable: (P, V) bool.
             figures: (P, 8) of the estimates, see `evidence`; NaN in all of them where they are withheld.
         """
         inner = now.share / now.share.sum(1, keepdim=True).clamp_min(1e-3)
-        agreement = []
+        length, agreement = now.features.shape[1], []
         for number, block in enumerate(self.blocks):
-            keys, values = memory.keys[..., number, :, :], memory.values[..., number, :, :]
-            features, numbers = block(now, keys, values, memory, between, usable)
-            mean = (inner[:, None] @ numbers)[:, 0]
-            spread = (inner[:, None] @ (numbers - mean[:, None]).square())[:, 0]
-            agreement += [mean, torch.sqrt(spread + 1e-4)]
+            seen_from = block.view(between).masked_fill(~usable[..., None], -1e4)  # pyright: ignore
+            seen_from = functional.pad(seen_from.transpose(1, 2).repeat_interleave(length, dim=2), (0, 1))
+            bias = (memory.shown[:, number] + seen_from)[:, :, None]
+            features, numbers = block(now, memory.given[:, number], bias)
+            mean = inner[:, None] @ numbers
+            spread = inner[:, None] @ (numbers - mean).square()
+            agreement += [mean[:, 0], torch.sqrt(spread[:, 0] + 1e-4)]
             now = now._replace(features=features)
         scores = self.pool(now.features)
         inside = torch.softmax(scores[..., 0] + torch.log(now.share + 0.02), dim=1)
@@ -256,4 +306,5 @@ class TomNetwork(nn.Module):
         told = torch.cat([torch.where(withheld, torch.zeros_like(figures), figures), withheld.to(figures.dtype)], dim=1)
         nearest = between[..., :BETWEEN].masked_fill(~usable[..., None], -1.0).amax(1)
         reference = between[:, 0, :BETWEEN]
-        return self.judge(torch.cat([pooled.flatten(1), least, told, nearest, reference, *agreement], dim=1))[:, 0]
+        seen = torch.cat([pooled.flatten(1), least, told, nearest, reference, *agreement], dim=1)
+        return (self.judge(seen) + self.weigh(told))[:, 0]

@@ -29,6 +29,7 @@ class TomConfig:
     asked: int = knob(6, "Views that are asked beside the reference's first: those seen from the nearest side.", low=0)
     places: int = knob(32, "Channels that tell where a token lies on the object.", low=4, high=256)
     geometry: bool = knob(True, "Tokens know where they lie in the object's frame (off: an ablation).")
+    colours: bool = knob(True, "Colours are compared place by place, too (off: an ablation).")
     evidence: bool = knob(True, "The pose estimate's own figures are a token, too (off: an ablation).")
 
     def check(self) -> None:

@@ -8,7 +8,6 @@ import math
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,21 @@ import torch
 from storm_ros.core.config import VerifierConfig
 from storm_ros.core.errors import StormError
 from storm_ros.core.types import PoseEstimate, Reference, RgbdFrame
+from storm_ros.encoders.inference import inference
 from storm_ros.encoders.nano import planes_tensor
-from storm_ros.tom.crops import Crop, Shape, crop_planes, cut_crop, shape_of
+from storm_ros.encoders.nano_input import CHANNELS
+from storm_ros.tom.crops import COLOURS, PLACES, Crop, Shape, crop_planes, cut_crop, shape_of
 from storm_ros.tom.energy import energy_of
-from storm_ros.tom.evidence import evidence
+from storm_ros.tom.evidence import EVIDENCE, evidence, joint_energy
 from storm_ros.tom.loading import load_tom
 from storm_ros.tom.memory import Entry, TomMemory, between, with_view
 from storm_ros.tom.network import Stored, Tokens, TomNetwork
+from storm_ros.tom.sizes import CROP_PX
 
 HOPELESS = 20.0
 """Energy of a pose that is not before the camera, and the largest there is."""
 
+_THREADS = 1
 _WHOLE, _OPEN, _MEASURED = 0.9, 0.15, 0.5
 
 
@@ -42,17 +45,14 @@ class _Seen:
 
 
 class TomVerifier:
-    """Energy = minus the logit of the verifying network; above `tau` a frame is bad.
+    """Energy = minus the logit of the verifying network, and a share of the pose's own; above `tau` a frame is bad.
 
     It keeps nothing between calls but the tokens and the energy of estimates that still live, so that a view that is
     remembered after its energy was asked for is not looked at again.
     """
 
     def __init__(
-        self,
-        config: VerifierConfig | None = None,
-        network: TomNetwork | None = None,
-        tau: float = 0.0,
+        self, config: VerifierConfig | None = None, network: TomNetwork | None = None, tau: float = 0.0
     ) -> None:
         """Load the weights and their calibrated threshold, unless a network is given.
 
@@ -69,6 +69,7 @@ class TomVerifier:
             network, tau = load_tom(self.config.weights)
         self.network, self.tau = network.eval(), float(tau)
         self._seen: weakref.WeakKeyDictionary[PoseEstimate, _Seen] = weakref.WeakKeyDictionary()
+        self._warm_up()
 
     def start(self, reference: Reference) -> TomMemory:
         """The memory at the start: the reference's views and nothing else.
@@ -102,20 +103,14 @@ class TomVerifier:
         return seen.energy
 
     def _judged(self, estimate: PoseEstimate, tokens: Tokens, memory: TomMemory) -> float:
-        references, kept = len(memory.references), len(memory.kept)
-        flags = [True] * references + [False] * kept
-        lie = between(
-            estimate.cam_T_obj, memory.shape.center, [entry.cam_T_obj for entry in memory.entries], flags
-        )  # fmt: skip
+        entries, flags = (memory.entries, [True] * len(memory.references) + [False] * len(memory.kept))
+        lie = between(estimate.cam_T_obj, memory.shape.center, [entry.cam_T_obj for entry in entries], flags)
         chosen = nearest_views(lie, self.network.config.asked)
-        views: list[Stored] = [memory.entries[i].features for i in chosen]
-        stored = Stored(*(torch.stack(parts)[None] for parts in zip(*views, strict=True)))
-        with torch.inference_mode():
-            logit = self.network.decide(
-                tokens, stored, torch.from_numpy(lie[chosen])[None], torch.ones(1, len(chosen), dtype=torch.bool),
-                torch.from_numpy(evidence(estimate))[None],
-            )  # fmt: skip
-        energy = -float(logit[0])
+        views: list[Stored] = [entries[i].features for i in chosen]
+        figures = evidence(estimate)
+        with inference(_THREADS):
+            logit = self._logit(tokens, views, lie[chosen], figures)
+        energy = float(joint_energy(np.array(logit), figures.astype(np.float64)))
         if not math.isfinite(energy):
             raise StormError(
                 "the verifier's answer is not finite: its weights are damaged (storm weights verify), or the image is"
@@ -143,19 +138,37 @@ class TomVerifier:
             seen = self._seen[estimate] = _Seen(shape, self._tokens([crop], shape))
         return seen.tokens
 
+    def _logit(
+        self, tokens: Tokens, views: Sequence[Stored], lie: npt.NDArray[np.float32], figures: npt.NDArray[np.float32]
+    ) -> float:
+        asked = self.network.asked(Stored(*(torch.cat(parts)[None] for parts in zip(*views, strict=True))))
+        there = torch.ones(1, len(views), dtype=torch.bool)
+        lie_, figures_ = torch.from_numpy(lie)[None], torch.from_numpy(figures)[None]
+        return float(self.network.decide(tokens, asked, lie_, there, figures_)[0])
+
     def _tokens(self, crops: Sequence[Crop], shape: Shape) -> Tokens:
         made = [crop_planes(crop, shape) for crop in crops]
         planes, places = (planes_tensor(np.stack(parts)) for parts in zip(*made, strict=True))
-        with torch.inference_mode():
+        with inference(_THREADS):
             return self.network.tokens(self.network.encode(planes), places)
 
     def _entry(self, tokens: Tokens, cam_T_obj: npt.NDArray[np.float64]) -> Entry:
-        with torch.inference_mode():
-            stored: Any = Stored(*(part[0] for part in self.network.store(tokens)))
+        with inference(_THREADS):
+            stored = self.network.store(tokens)
             weight = tokens.share[0] + 1e-3
-            look = (weight[:, None] * tokens.features[0]).sum(0)
+            look = weight @ tokens.features[0]
             look = (look / look.norm().clamp_min(1e-6)).numpy()
         return Entry(stored, look, np.array(cam_T_obj, dtype=np.float64))
+
+    def _warm_up(self) -> None:
+        """Let the network judge an empty crop: what PyTorch sets up at its first use is no part of the first frame."""
+        with inference(_THREADS):
+            planes = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, CHANNELS), np.float32))
+            places = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, PLACES + COLOURS), np.float32))
+            tokens = self.network.tokens(self.network.encode(planes), places)
+            self._logit(
+                tokens, [self.network.store(tokens)] * 2, np.ones((2, 3), np.float32), np.zeros(EVIDENCE, np.float32)
+            )
 
 
 def nearest_views(lie: npt.NDArray[np.float32], count: int) -> list[int]:

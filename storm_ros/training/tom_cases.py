@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,14 @@ from storm_ros.tom.evidence import evidence
 from storm_ros.training.tom_labels import Truth, label_of
 from storm_ros.training.tom_occluders import covered
 from storm_ros.training.tom_settings import TomDataConfig
+from storm_ros.training.tom_twins import relit, repainted, twin_elsewhere
 
 Rng = np.random.Generator
 Scene = dict[str, npt.NDArray[np.generic]]
 
-KINDS = ("tracked", "covered", "pulled", "turned", "other", "drifted", "hidden", "gone", "registered")
+KINDS = ("tracked", "covered", "pulled", "turned", "other", "drifted", "hidden", "gone", "registered", "twin")
 """Where a case comes from: followed from nearby, partly covered, from far, turned, on another object, left off the
-object, wholly covered, in an image without it, or registered anew."""
+object, wholly covered, in an image without it, registered anew, or on a look-alike."""
 
 MIN_PIXELS, MIN_REFERENCE_PX = 100, 200
 DEPTH_STEP_M = 0.0005
@@ -193,6 +194,62 @@ def _cases_where_seen(
         found = _registered(estimator, frame, chosen, known)
         if found is not None:
             add(frame, found, "registered", None)
+    if rng.random() < 0.6:
+        light = relit(frame, rng)
+        add(light, follow(light, _shaken(true, rng, 0.003, 2.0), 0.5), "tracked", None)
+    for image, start, right in _with_twins(scene, k, known, frame if part is None else part.frame,
+                                           own if part is None else own & ~part.front, true, rng):  # fmt: skip
+        estimate = follow(image, _shaken(start, rng, 0.003, 2.0), 0.3)
+        if right:
+            add(image, estimate, "tracked", None)
+        elif right is None or label_of(estimate, truth) is False:
+            add(image, estimate, "twin", False)
+
+
+def _with_twins(
+    scene: Scene, k: int, known: _Object, covered_frame: RgbdFrame, left: Mask, true: Pose, rng: Rng
+) -> Iterator[tuple[RgbdFrame, Pose, bool | None]]:
+    """Images with look-alikes, where to start, and whether the object is there: None where the twin is in its place.
+
+    Args:
+        scene: its arrays.
+        k: number of the image.
+        known: the object.
+        covered_frame: the image with something in front of a part of the object, or as it is.
+        left: (H, W) pixels of the object that are visible then.
+        true: (4, 4) its pose.
+        rng: of all choices.
+    """
+    frame, own = _query_frame(scene, k), np.asarray(scene["owner"][k]) == known.number + 1
+    prints = [_print_of(scene, int(n)) for n in rng.permutation(scene["ref_mask"].shape[0]) if n != known.number][:1]
+    other = prints[0] if prints else None
+    for _ in range(2):
+        if rng.random() < 0.8:
+            image, shown = (covered_frame, left) if rng.random() < 0.3 else (frame, own)
+            looks = repainted(image.rgb, shown, rng, other)
+            if looks is not None:
+                yield replace(image, rgb=looks), true, None
+    if _share(scene, k, known.number) < 0.85 or rng.random() < 0.2:
+        return
+    stretched, front = rng.random() < 0.45, rng.random() < 0.5
+    looks = frame.rgb if stretched else repainted(frame.rgb, own, rng, other)
+    twin = None
+    if looks is not None:
+        twin = twin_elsewhere(frame, looks, own, true, rng, front=front, stretched=stretched)
+    if twin is not None:
+        yield twin.frame, twin.cam_T_twin, False
+        if twin.hidden < 0.3:
+            yield twin.frame, true, True
+
+
+def _print_of(scene: Scene, number: int) -> npt.NDArray[np.uint8] | None:
+    """The middle of a reference picture of an object; None where it shows little of it."""
+    mask = np.asarray(scene["ref_mask"][number, 0], bool)
+    rows, cols = np.nonzero(mask)
+    if len(rows) < MIN_REFERENCE_PX:
+        return None
+    r0, r1, c0, c1 = (int(v) for v in (*np.percentile(rows, (20, 80)), *np.percentile(cols, (20, 80))))
+    return np.asarray(scene["ref_rgb"][number, 0], np.uint8)[r0 : r1 + 1, c0 : c1 + 1]
 
 
 def _cases_where_gone(

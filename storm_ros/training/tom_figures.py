@@ -14,6 +14,7 @@ import torch
 from storm_ros.core.errors import InputError
 from storm_ros.evaluation.failures_ranking import auroc
 from storm_ros.tom.energy import CALIBRATED_PERCENTILE, threshold_of
+from storm_ros.tom.evidence import joint_energy, own_energy
 from storm_ros.tom.network import TomNetwork
 from storm_ros.training.tom import BatchLogits, run_case_batch
 from storm_ros.training.tom_batches import CaseBatch, make_case_batch
@@ -56,8 +57,9 @@ def judge_cases(network: TomNetwork, shards: CaseShards, limit: int = 0) -> Judg
         with torch.inference_mode():
             logits = run_case_batch(answer, batch, device).double().cpu().numpy()
             features = network.encode(torch.from_numpy(batch.planes).permute(0, 3, 1, 2).to(device)).cpu().numpy()
-        energies["tom"].append(-logits)
-        energies["inlier"].append(-3.0 * batch.figures[:, 1].astype(np.float64))
+        figures = batch.figures.astype(np.float64)
+        energies["tom"].append(joint_energy(logits, figures))
+        energies["inlier"].append(own_energy(figures))
         energies["cosine"].append(-nearest_cosine(batch, features))
         right.append(batch.right)
         kind.append(batch.kind)

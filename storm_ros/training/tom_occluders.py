@@ -20,9 +20,10 @@ _WHOLE_SHARE, _PART_SHARES = 0.93, (0.12, 0.55)
 
 @dataclass(frozen=True, eq=False)
 class Covered:
-    """An image with something in front of the object, and the share of its visible pixels that is hidden by it."""
+    """An image with something in front of the object, its pixels, and the share of the object's that it hides."""
 
     frame: RgbdFrame
+    front: Mask
     share: float
 
 
@@ -64,7 +65,7 @@ def covered(
         )  # fmt: skip
         share = float((front & own).sum() / own.sum())
         if share >= _WHOLE_SHARE if whole else _PART_SHARES[0] <= share <= _PART_SHARES[1]:
-            return Covered(made, share)
+            return Covered(made, front, share)
     return None
 
 

@@ -38,6 +38,15 @@ def test_at_the_right_pose_the_measured_surface_lies_on_the_mesh(boxes: Any) -> 
     assert np.percentile(off, 90) < 0.003
 
 
+def test_a_place_tells_its_colour_and_how_light_it_is(boxes: Any) -> None:
+    shot, shape = boxes.shoot(), shape_of(boxes.meshes[0])
+    crop = cut_crop(shot.frame, shot.mask, shot.ours, shape)
+    assert crop is not None
+    colours = object_places(crop, shape)[..., 5:]
+    red, green, blue = np.moveaxis(np.log((crop.rgb.astype(float) + 12.0) / 139.0), 2, 0)
+    np.testing.assert_allclose(colours, np.stack([(red + green + blue) / 3, red - green, blue - green], 2), atol=1e-5)
+
+
 def test_a_moved_pose_moves_the_places(boxes: Any) -> None:
     shot, shape = boxes.shoot(), shape_of(boxes.meshes[0])
     moved = shot.ours.copy()

@@ -16,7 +16,7 @@ from storm_ros.tom.sizes import TomConfig  # noqa: E402
 
 def crops(count: int, seed: int = 0) -> tuple[Any, Any]:
     g = torch.Generator().manual_seed(seed)
-    places = torch.rand(count, 5, 64, 64, generator=g)
+    places = torch.rand(count, 8, 64, 64, generator=g)
     places[:, 4] = (places[:, 4] > 0.2).float()
     return torch.randn(count, 7, 64, 64, generator=g), places
 
@@ -26,7 +26,7 @@ def logits(network: TomNetwork, views: list[int], usable: list[bool] | None = No
     with torch.inference_mode():
         tokens = network.tokens(network.encode(planes), places)
         now = Tokens(*(part[:1] for part in tokens))
-        memory = network.store(tokens).at(torch.tensor([views]))
+        memory = network.asked(network.store(tokens).at(torch.tensor([views])))
         lie = torch.linspace(0.1, 0.9, 6)[torch.tensor(views)][None, :, None].expand(1, -1, 3).contiguous()
         known = torch.tensor([usable or [True] * len(views)])
         return network.decide(now, memory, lie, known, torch.zeros(1, 8) if figures is None else figures)
@@ -66,7 +66,7 @@ def test_without_geometry_places_do_not_matter(network: TomNetwork) -> None:
             out = []
             for given in (places, moved):
                 tokens = net.tokens(net.encode(planes), given)
-                memory = net.store(tokens).at(torch.tensor([[1]]))
+                memory = net.asked(net.store(tokens).at(torch.tensor([[1]])))
                 first = Tokens(*(part[:1] for part in tokens))
                 out.append(
                     net.decide(
@@ -74,6 +74,58 @@ def test_without_geometry_places_do_not_matter(network: TomNetwork) -> None:
                     )
                 )
             assert torch.allclose(out[0], out[1], atol=1e-6) == same
+
+
+def test_without_colours_they_do_not_matter(network: TomNetwork) -> None:
+    blind = TomNetwork(TomConfig(**{**_fields(network.config), "colours": False})).eval()
+    blind.load_state_dict(network.state_dict())
+    planes, places = crops(2)
+    faded = places.clone()
+    faded[:1, 5:] += 0.5
+    with torch.inference_mode():
+        for net, same in ((blind, True), (network, False)):
+            out = []
+            for given in (places, faded):
+                tokens = net.tokens(net.encode(planes), given)
+                asked = net.asked(net.store(tokens).at(torch.tensor([[1]])))
+                lie, there = torch.ones(1, 1, 3), torch.ones(1, 1, dtype=torch.bool)
+                out.append(net.decide(Tokens(*(p[:1] for p in tokens)), asked, lie, there, torch.zeros(1, 8)))
+            assert torch.allclose(out[0], out[1], atol=1e-6) == same
+
+
+def test_asking_is_attention_written_out(network: TomNetwork) -> None:
+    """Head by head, token by token, against the joint form that is used."""
+    planes, places = crops(3)
+    block: Any = network.blocks[0]
+    with torch.inference_mode():
+        block.nearness += 0.3
+        tokens = network.tokens(network.encode(planes), places)
+        now, others = (Tokens(*(part[at] for part in tokens)) for at in (slice(0, 1), slice(1, 3)))
+        stored = network.store(tokens).at(torch.tensor([[1, 2]]))
+        asked = network.asked(stored)
+        bias = asked.shown[:, 0][:, :, None]
+        _, numbers = block(now, asked.given[:, 0], bias)
+        heads, width = block.heads, network.config.channels // block.heads
+        unit = torch.nn.functional.normalize
+        queries = block.qv(block.norm(now.features))[0, :, : network.config.channels]
+        keys = block.kv(block.memory_norm(others.features))[..., : network.config.channels].flatten(0, 1)
+        apart = now.near[0] @ others.there.flatten(0, 1).T
+        for head in range(heads):
+            part = slice(head * width, (head + 1) * width)
+            none = unit(block.none_key[part], dim=0)
+            q = unit(queries[:, part], dim=1)
+            alike = q @ torch.cat([unit(keys[:, part], dim=1), none[None]]).T
+            far = torch.nn.functional.pad(apart, (0, 1))
+            score = alike * block.sharpness[head].exp() - 4 * torch.nn.functional.softplus(block.nearness[head]) * far
+            shown = torch.log(others.share.flatten() + 0.02) * block.shown[head]
+            weight = torch.softmax(score + torch.nn.functional.pad(shown, (0, 1)), dim=1)
+            assert torch.allclose(numbers[0, :, head], (weight * alike).sum(1), atol=1e-4)
+            assert torch.allclose(numbers[0, :, heads + head], (weight * far).sum(1), atol=1e-4)
+            assert torch.allclose(numbers[0, :, 2 * heads + head], weight[:, -1], atol=1e-5)
+            theirs = weight[:, :-1] @ others.colour.flatten(0, 1)
+            faded = now.colour[0] * (1 - weight[:, -1:]) - theirs
+            numbers[0, :, 3 * heads :] -= faded / heads
+        assert torch.allclose(numbers[0, :, 3 * heads :], torch.zeros(64, 3), atol=1e-4)
 
 
 def test_the_bilinear_form_is_the_squared_distance() -> None:
@@ -111,7 +163,8 @@ def test_it_learns_to_tell_same_from_other() -> None:
     for _ in range(60):
         tokens = network.tokens(network.encode(planes), places)
         lie, there = torch.ones(16, 1, 3), torch.ones(16, 1, dtype=torch.bool)
-        out = network.decide(tokens.at(now), network.store(tokens).at(memory), lie, there, torch.zeros(16, 8))
+        asked = network.asked(network.store(tokens).at(memory))
+        out = network.decide(tokens.at(now), asked, lie, there, torch.zeros(16, 8))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(out, right)
         optimizer.zero_grad()
         loss.backward()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +51,31 @@ def test_same_question_same_answer_whatever_was_asked_between(verifier: TomVerif
     assert verifier.energy(shot.frame, asked, memory) == first
     assert TomVerifier(verifier.config, verifier.network).energy(shot.frame, asked, memory) == pytest.approx(first)
     assert -HOPELESS <= first <= HOPELESS
+
+
+def test_threads_do_not_disturb_each_other(verifier: TomVerifier, boxes: Any) -> None:
+    memory, shots = verifier.start(boxes.reference()), [boxes.shoot(turn) for turn in range(0, 40, 10)]
+    alone = [verifier.energy(s.frame, estimate(s.ours, s.mask), memory) for s in shots]
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda s: verifier.energy(s.frame, estimate(s.ours, s.mask), memory), shots))
+    assert together == pytest.approx(alone, abs=1e-5)
+    torch.set_num_threads(2)
+    try:
+        again = verifier.energy(shots[0].frame, estimate(shots[0].ours, shots[0].mask), memory)
+        assert again == pytest.approx(alone[0], abs=1e-5)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_memory_can_be_pickled(verifier: TomVerifier, boxes: Any) -> None:
+    memory, shot = verifier.start(boxes.reference()), boxes.shoot(10)
+    asked = estimate(shot.ours, shot.mask)
+    again = pickle.loads(pickle.dumps(memory))
+    assert verifier.energy(shot.frame, asked, memory) == pytest.approx(
+        verifier.energy(shot.frame, estimate(shot.ours, shot.mask), again)
+    )
 
 
 def test_a_pose_that_is_not_before_the_camera_is_hopeless(verifier: TomVerifier, boxes: Any) -> None:

@@ -75,6 +75,7 @@ def test_covers_hide_as_much_as_is_said(scene: dict[str, np.ndarray]) -> None:
         assert cover is not None
         changed = (cover.frame.rgb != 90).any(2) | (cover.frame.depth_m != np.float32(0.8))
         assert changed[own].mean() == pytest.approx(cover.share, abs=0.02)
+        assert (cover.front & own).sum() / own.sum() == pytest.approx(cover.share)
         assert (cover.share > 0.93) == whole
         hiding = cover.frame.depth_m[own & changed]
         assert np.median(hiding[hiding > 0]) < 0.8
@@ -93,9 +94,9 @@ def test_episodes_of_a_scene(scene: dict[str, np.ndarray]) -> None:
         assert [c.right for c in episode.cases] == [c.right for c in same.cases]
         for case in episode.cases:
             assert np.isfinite(case.figures).all()
-            assert not (case.right and KINDS[case.kind] in ("hidden", "gone"))
+            assert not (case.right and KINDS[case.kind] in ("hidden", "gone", "twin"))
     kinds = {KINDS[case.kind] for episode in first for case in episode.cases}
-    assert {"tracked", "turned", "drifted"} <= kinds
+    assert {"tracked", "turned", "drifted", "twin"} <= kinds
     assert any(case.right for episode in first for case in episode.cases)
 
 
