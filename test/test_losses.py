@@ -64,6 +64,11 @@ def lookalike() -> Iterator[Followed]:
     yield from follow("lookalike_front", 0)
 
 
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Followed]:
+    yield from follow("lookalike_beside", 0)
+
+
 def test_a_full_occlusion_does_not_hand_the_track_to_the_occluder(hidden: Followed) -> None:
     gone = hidden.absent_for(NOTICED)
     assert gone.any()
@@ -88,3 +93,10 @@ def test_a_look_alike_in_front_does_not_get_the_track(lookalike: Followed) -> No
     assert lookalike.causes() == [LossCause.OCCLUDED]
     hidden = lookalike.absent_for(NOTICED) | (lookalike.visible > 0.9)
     assert "lookalike" not in [role for role, sure in zip(lookalike.roles, hidden, strict=True) if sure]
+
+
+def test_a_look_alike_beside_does_not_get_the_track(beside: Followed) -> None:
+    assert (beside.absent_for(NOTICED)).any()
+    assert "lookalike" not in beside.roles
+    assert beside.causes()
+    assert np.nanmax(beside.errors_m[-10:]) < 0.015

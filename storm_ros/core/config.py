@@ -86,7 +86,7 @@ class VerifierConfig:
     name: str = knob("auto", "Verifier; auto: tom where PyTorch is installed.", choices=("auto", "tom", "inlier"))
     weights: str = knob("tom-nano", "Weights of tom: a name of `storm weights list` or a .safetensors file.")
     memory: int = knob(16, "Good views that tom keeps beside the reference (K).", low=0, high=64)
-    confidence: float = knob(0.9, "Chance of being right from which tom keeps a view.", low=0.5, high=1.0)
+    confidence: float = knob(0.97, "Chance of being right from which tom keeps a view.", low=0.5, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,9 @@ class SearchConfig:
     min_score: float = knob(0.78, "Score, less the hidden share, that a found pose must reach.", low=0.0, high=1.0)
     min_probability: float = knob(
         0.82, "Chance of being right, by the verifier and on average, that a found pose must reach.", low=0.0, high=1.0
+    )
+    margin: float = knob(
+        3.0, "A found pose's energy may lie so far above what was usual while the object was tracked.", low=0.0
     )
     min_in_view: float = knob(
         0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0

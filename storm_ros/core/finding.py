@@ -13,6 +13,7 @@ from storm_ros.core.state import ObjectState, Parts
 from storm_ros.core.timing import Clock
 from storm_ros.core.types import LossCause, Pose, PoseEstimate, Reference, RgbdFrame, TrackStatus
 
+_AT_HOME = 0.5  # of the margin: what is found where the object was, and no better than this, may be another thing
 _MOSTLY_HIDDEN = 0.5
 _CLEAR_SHARE = 0.93
 _ENOUGH_PIXELS = 256
@@ -50,7 +51,7 @@ def find(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdFram
     best: Found | None = None
     if state.loss is not None:
         best = _where_it_was(parts, search, state, state.loss.last.cam_T_obj, frame, clock)
-        if best is not None:
+        if best is not None and (state.usual is None or best.energy <= state.usual + _AT_HOME * search.margin):
             return best
     with clock.stage("segment"):
         candidates = parts.segmenter.segment(frame, state.description)
@@ -97,7 +98,7 @@ def follow_found(
         estimate = parts.pose.track(frame, state.model, guesses)
     with clock.stage("verify"):
         energy = parts.verifier.energy(frame, estimate, state.memory)
-    if not energy <= parts.gate.start().threshold or evident_cause(estimate, search) is not None:
+    if not _believable(parts, search, state, energy) or evident_cause(estimate, search) is not None:
         return None
     return Found(estimate, energy, shown(estimate, state.reference) >= _CLEAR_SHARE * search.min_score)
 
@@ -152,4 +153,13 @@ def _accepted(
         return None
     with clock.stage("verify"):
         energy = parts.verifier.energy(frame, estimate, state.memory)
-    return Found(estimate, energy) if energy <= parts.gate.start().threshold else None
+    return Found(estimate, energy) if _believable(parts, search, state, energy) else None
+
+
+def _believable(parts: Parts, search: SearchConfig, state: ObjectState, energy: float) -> bool:
+    """Whether an energy is that of a good frame, by itself and next to what was usual while the object was tracked.
+
+    By itself that of a look-alike may be, and nothing better is in sight while the object is away.
+    """
+    usual = state.usual is None or energy <= state.usual + search.margin
+    return usual and energy <= parts.gate.start().threshold

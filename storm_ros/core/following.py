@@ -14,6 +14,8 @@ from storm_ros.core.state import Loss, ObjectState, Parts
 from storm_ros.core.timing import Clock
 from storm_ros.core.types import EventType, LossCause, PoseEstimate, RgbdFrame, TrackEvent, TrackStatus
 
+_USUAL_SHARE = 0.1  # of a good frame in the average of what is usual
+
 
 def is_stale(motion: Motion, stamp_ns: int, search: SearchConfig) -> bool:
     """Whether the last pose is too old to be followed; a clock that was set back makes it so too."""
@@ -53,6 +55,7 @@ def follow(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdFr
             gate=gate,
             motion=motion,
             trusted=motion,
+            usual=energy if state.usual is None else state.usual + _USUAL_SHARE * (energy - state.usual),
             doubts=(),
             status=TrackStatus.TRACKING,
             model=parts.pose.remember(frame, state.model, estimate),

@@ -71,6 +71,7 @@ class ObjectState:
         gate: of the track's energies.
         motion: the last pose, with its velocity; None without one.
         trusted: the last one of a good frame.
+        usual: energy of good frames, a slow average; None before the first.
         doubts: what may have happened, by each of the bad frames in a row.
         loss: how the track was lost; None while there is one, and before the first.
         tentative: a found pose that is not reported yet.
@@ -86,6 +87,7 @@ class ObjectState:
     gate: GateState
     motion: Motion | None = None
     trusted: Motion | None = None
+    usual: float | None = None
     doubts: tuple[LossCause, ...] = ()
     loss: Loss | None = None
     tentative: Tentative | None = None
