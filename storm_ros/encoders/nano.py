@@ -19,8 +19,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Features(NamedTuple):
-    """What the encoder sees in an image: (N, fine, H/4, W/4) and (N, middle + colour, H/8, W/8)."""
+    """What the encoder sees in an image: (N, stem, H/2, W/2), (N, fine, H/4, W/4), (N, middle + colour, H/8, W/8)."""
 
+    stem: Tensor
     fine: Tensor
     middle: Tensor
 
@@ -87,7 +88,8 @@ class NanoEncoder(nn.Module):
         Args:
             planes: (N, 7, H, W) from `input_planes`; H and W multiples of 16.
         """
-        fine = self.fine(self.to_fine(functional.relu(self.stem(planes))))
+        stem = functional.relu(self.stem(planes))
+        fine = self.fine(self.to_fine(stem))
         middle = self.middle(self.to_middle(fine))
         coarse = self.coarse(self.to_coarse(middle))
         coarse = coarse + self.context(coarse.mean((2, 3)))[:, :, None, None]
@@ -95,7 +97,7 @@ class NanoEncoder(nn.Module):
         middle = self.mixed(middle + up)
         fine = fine + functional.interpolate(self.finer(middle), scale_factor=2.0, mode="nearest")
         waves = torch.cos(self.colour(functional.avg_pool2d(planes[:, :3], 8))) * 2.0
-        return Features(self.fine_norm(fine), torch.cat([middle, waves], dim=1))
+        return Features(stem, self.fine_norm(fine), torch.cat([middle, waves], dim=1))
 
 
 def channels_last(network: Network) -> Network:

@@ -66,6 +66,62 @@ class SelfAttention(nn.Module):
         return tokens + self.mlp(tokens)
 
 
+class Sharing(nn.Module):
+    """Places of an image that look alike and lie near each other share what each pair says of them.
+
+    Who shares with whom is decided once for all pairs of an image; what is shared is averaged over 2 x 2 cells. Nothing
+    is added at the start of the training.
+    """
+
+    heads = 2
+
+    def __init__(self, fine: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(fine, self.heads * width, 1)
+        self.sharpness = nn.Parameter(torch.full((self.heads, 1, 1), 2.0))
+        self.nearness = nn.Parameter(torch.full((self.heads, 1, 1), 3.0))
+        self.value = nn.Conv2d(channels + 1, width, 1)
+        self.out = nn.Conv2d((self.heads + 1) * width, channels, 1)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, told: Tensor, mask: Tensor, fine: Tensor) -> Tensor:
+        """What is shared, to be added.
+
+        Args:
+            told: (P, C, H, W) of P pairs, the same number for each image.
+            mask: (P, H, W) logits.
+            fine: (B, F, H, W) features of the images.
+
+        Returns:
+            (P, C, H, W).
+        """
+        images, (height, width) = len(fine), fine.shape[-2:]
+        given = self.value(torch.cat([told, torch.sigmoid(mask)[:, None]], dim=1))
+        values = functional.avg_pool2d(given, 2).view(images, -1, height * width // 4).transpose(1, 2)
+        look = self.look(fine)
+        asked, offered = self._unit(look), self._unit(functional.avg_pool2d(look, 2))
+        ours, theirs = _places(height, width, look), _places(height // 2, width // 2, look)
+        alike = torch.exp(self.sharpness) * (asked @ offered.transpose(2, 3))
+        far = functional.relu(self.nearness) * torch.cdist(ours, theirs).square()
+        weights = torch.softmax(alike - far, dim=3)
+        shared = weights @ values[:, None]  # (B, heads, H * W, pairs * width)
+        shared = shared.view(images, self.heads, height * width, -1, given.shape[1]).permute(0, 3, 1, 4, 2)
+        shared = shared.reshape(len(told), -1, height, width)
+        return self.out(functional.relu(torch.cat([shared, given], dim=1)))
+
+    def _unit(self, look: Tensor) -> Tensor:
+        """Of maps (B, heads * width, H, W): (B, heads, H * W, width), of unit length."""
+        return functional.normalize(look.view(len(look), self.heads, -1, look[0, 0].numel()), dim=2).transpose(2, 3)
+
+
+def _places(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Middles of cells (rows * columns, 2) in quarters of the width."""
+    y = (torch.arange(rows, device=like.device, dtype=like.dtype) + 0.5) / columns * 4.0
+    x = (torch.arange(columns, device=like.device, dtype=like.dtype) + 0.5) / columns * 4.0
+    return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).view(-1, 2)
+
+
 class Retrieval(nn.Module):
     """One fusion block: query tokens fetch from the reference's, and carry its objectness along.
 

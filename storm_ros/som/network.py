@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from storm_ros.core.errors import InputError
 from storm_ros.encoders.nano import ChannelNorm, Features, NanoEncoder
-from storm_ros.som.attention import Retrieval, SelfAttention
+from storm_ros.som.attention import Retrieval, SelfAttention, Sharing
 from storm_ros.som.sizes import MAX_VIEWS, REFERENCE_MARGIN, SomConfig
 
 _WAVES = 4
@@ -45,7 +45,7 @@ class Output(NamedTuple):
     """What the network says of P pairs.
 
     Attributes:
-        mask: (P, H / 4, W / 4) logits.
+        mask: (P, H / 4, W / 4) logits; (P, H / 2, W / 2) where they are sharpened.
         presence: (P,) logits.
         iou: (P,) logits of the mask's IoU.
         coarse: (blocks, P, H / 8, W / 8) objectness carried by each block, in [0, 1].
@@ -85,6 +85,14 @@ class SomNetwork(nn.Module):
         self.refine = nn.Conv2d(c.mask_channels, c.mask_channels, 3, padding=1)
         self.refine_norm = ChannelNorm(c.mask_channels)
         self.mask = nn.Conv2d(c.mask_channels, 1, 3, padding=1)
+        if c.sharp:
+            self.sharing = Sharing(c.encoder.fine, c.mask_channels, c.sharp)
+            self.finer = nn.Conv2d(c.mask_channels, c.sharp, 1)
+            self.edge = nn.Conv2d(c.encoder.stem, c.sharp, 1)
+            self.along = nn.Conv2d(c.sharp, c.sharp, 3, padding=1)
+            self.correct = nn.Conv2d(c.sharp, 1, 3, padding=1)
+            nn.init.zeros_(self.correct.weight)
+            nn.init.zeros_(self.correct.bias)
         self.judge = nn.Sequential(nn.Linear(3 * c.channels + 3, c.channels), nn.ReLU(), nn.Linear(c.channels, 2))
         # most pixels are not the object: so the network expects from the start
         with torch.no_grad():  # query and reference start alike, and what the reference's mask adds is small
@@ -131,8 +139,9 @@ class SomNetwork(nn.Module):
         return Described(original, refined, objectness, place.expand(n, -1, -1), summary)
 
     def decide(
-        self, features: Features, described: Described, extent: Tensor | None = None, text: Tensor | None = None
-    ) -> Output:
+        self, features: Features, described: Described, extent: Tensor | None = None, text: Tensor | None = None,
+        *, sharp: bool = True,
+    ) -> Output:  # fmt: skip
         """Look for references in query images.
 
         Args:
@@ -141,6 +150,7 @@ class SomNetwork(nn.Module):
             extent: (P,) width of the image over the object's size where the object, if it is there, is in the middle
                 (both in metres); 0 where its size in the image or its place is not known.
             text: (P, T) embedding of a text about each object; zeros where there is none.
+            sharp: sharpen the mask where the network can.
 
         Raises:
             InputError: the references cannot be shared out among the images.
@@ -169,8 +179,11 @@ class SomNetwork(nn.Module):
             alignment.append(weights)
             told.append((weights[..., 1:] @ described.objectness[..., None])[..., 0])
         coarse = torch.stack(told).view(len(told), -1, height, width)
-        mask = self._decoded(tokens, features.fine, coarse[-1])
+        decoded = self._decoded(tokens, features.fine, coarse[-1])
+        mask = self.mask(decoded)[:, 0]
         judged = self.judge(_summary(tokens, described.summary, told[-1], mask))
+        if sharp and self.config.sharp:
+            mask = self._sharpened(decoded, mask, features)
         return Output(mask, judged[:, 0], judged[:, 1], coarse, torch.stack(alignment))
 
     def _decoded(self, tokens: Tensor, fine: Tensor, told: Tensor) -> Tensor:
@@ -179,11 +192,17 @@ class SomNetwork(nn.Module):
         x = self.up(grid)
         if self.config.alignment:
             x = x + told[:, None] * self.told[:, None, None]
-        x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = _doubled(x)
         skip = self.skip(fine)
-        x = functional.relu((x.view(len(skip), -1, *skip.shape[1:]) + skip[:, None]).view(x.shape))
-        x = x + functional.relu(self.refine(self.refine_norm(x)))
-        return self.mask(x)[:, 0]
+        x = functional.relu(_shared(x, skip))
+        return x + functional.relu(self.refine(self.refine_norm(x)))
+
+    def _sharpened(self, decoded: Tensor, mask: Tensor, features: Features) -> Tensor:
+        """Logits (P, H / 2, W / 2): the mask's own, moved to the edges that the first layers see."""
+        decoded = decoded + self.sharing(decoded, mask, features.fine)
+        x = functional.relu(_shared(_doubled(self.finer(decoded)), self.edge(features.stem)))
+        x = x + functional.relu(self.along(x))
+        return (_doubled(mask[:, None]) + self.correct(x))[:, 0]
 
     def forward(
         self, planes: Tensor, reference: Tensor, masks: Tensor, which: Tensor, extent: Tensor | None = None,
@@ -229,6 +248,15 @@ def _squared_distance(ours: Tensor, theirs: Tensor) -> Tensor:
     """(P, A, L) between places (P, A, 2) and (P, L, 2)."""
     cross = ours @ theirs.transpose(1, 2)
     return (ours.square().sum(-1)[..., None] + theirs.square().sum(-1)[:, None] - 2.0 * cross).clamp_min(0.0)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _shared(pairs: Tensor, images: Tensor) -> Tensor:
+    """Maps (P, C, h, w) of pairs with those (B, C, h, w) of their images added."""
+    return (pairs.view(len(images), -1, *images.shape[1:]) + images[:, None]).view(pairs.shape)
 
 
 def _repeated(tokens: Tensor, times: int) -> Tensor:

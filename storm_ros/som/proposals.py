@@ -17,6 +17,7 @@ from storm_ros.som.template import Place
 WHOLE_WIDTH = 384
 
 _SMALLEST_PX = 16.0
+_CENTRED = 0.06  # of a window: a mask nearer to its middle than this is looked at well
 _FAINTEST = 0.02  # chance below which a place is not looked at again
 _SAME_PLACE = 0.25  # of the objects' size: windows nearer to each other are one
 
@@ -118,18 +119,37 @@ def _same(a: Window, b: Window) -> bool:
     return bool(alike and apart < _SAME_PLACE * min(a.width, b.width) / LOOK_MARGIN)
 
 
-def recentred(look: Look) -> Window | None:
-    """The window moved onto the mask that was seen in it; None where it is in the middle already, or there is none."""
+def recentred(frame: RgbdFrame, look: Look) -> Window | None:
+    """The window moved onto the mask that was seen in it; None where it is there already, or there is no mask.
+
+    Where the window cuts the mask off, its middle comes to lie on that edge: the object is not larger than half of it.
+    """
     rows, columns = np.nonzero(look.logits > 0)
     if not len(rows):
         return None
-    cell = look.window.width / look.logits.shape[1]
-    x = look.window.x + cell * (columns.min() + columns.max() + 1) / 2.0
-    y = look.window.y + cell * (rows.min() + rows.max() + 1) / 2.0
-    middle = look.window.x + look.window.width / 2, look.window.y + look.window.height / 2
-    if np.hypot(x - middle[0], y - middle[1]) < 0.06 * look.window.width:
+    before = look.window
+    left, right, above, below = cut_off(frame, look)
+    cell = before.width / look.logits.shape[1]
+    x = before.x + cell * (columns.min() + columns.max() + 1) / 2.0
+    y = before.y + cell * (rows.min() + rows.max() + 1) / 2.0
+    if left != right:
+        x = before.x if left else before.x + before.width
+    if above != below:
+        y = before.y if above else before.y + before.height
+    x, y = x - before.width / 2, y - before.height / 2
+    if np.hypot(x - before.x, y - before.y) < _CENTRED * before.width:
         return None
-    return replace(look.window, x=x - look.window.width / 2, y=y - look.window.height / 2)
+    return replace(before, x=x, y=y)
+
+
+def cut_off(frame: RgbdFrame, look: Look) -> tuple[bool, bool, bool, bool]:
+    """Whether the window cuts the mask off on the left, on the right, above and below, and not the image itself."""
+    inside, window = look.logits > 0, look.window
+    height, width = frame.shape
+    return (
+        bool(inside[:, 0].any() and window.x > 1), bool(inside[:, -1].any() and window.x + window.width < width - 1),
+        bool(inside[0].any() and window.y > 1), bool(inside[-1].any() and window.y + window.height < height - 1),
+    )  # fmt: skip
 
 
 def _expected_px(frame: RgbdFrame, y: float, x: float, size_m: float) -> float | None:

@@ -18,6 +18,9 @@ REFERENCE_MARGIN = 1.3
 LOOK_MARGIN = 2.0
 """Width of a close look relative to the object's expected size."""
 
+FIT_MARGIN = 1.4
+"""Width of a look at an object that was found, relative to its size."""
+
 LOOK_PX = 128
 """Side of a close look in pixels."""
 
@@ -31,6 +34,7 @@ class SomConfig:
     heads: int = knob(4, "Attention heads.", low=1, high=32)
     blocks: int = knob(2, "Fusion blocks; the first half attends to the original reference.", low=1, high=12)
     mask_channels: int = knob(32, "Channels of the mask decoder at stride 4.", low=4, high=512)
+    sharp: int = knob(0, "Channels of the mask decoder at stride 2; 0: the mask stays at stride 4.", low=0, high=256)
     reference_px: int = knob(64, "Side of a reference crop in pixels.", low=32, high=256)
     text: int = knob(512, "Length of a text embedding.", low=1, high=4096)
     alignment: bool = knob(True, "Carry the reference's objectness onto the query (off: an ablation).")

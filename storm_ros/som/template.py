@@ -79,7 +79,7 @@ class TemplateSegmenter:
         return tuple(chosen)
 
     def places(
-        self, frame: RgbdFrame, description: tuple[Template, ...], spacing_px: int = _SPACING_PX
+        self, frame: RgbdFrame, description: tuple[Template, ...], spacing_px: int = _SPACING_PX, finest: int = 0
     ) -> Iterator[Place]:
         """Where the object may be, best first, no two at the same place.
 
@@ -87,11 +87,12 @@ class TemplateSegmenter:
             frame: the image; places without depth are not looked at.
             description: from `describe`.
             spacing_px: from one place that is tried to the next.
+            finest: how often the image is halved at least; 1 takes a third of the time, and sees small things coarsely.
         """
-        octaves = _octaves(self.encoder, frame.rgb)
+        octaves = _Octaves(self.encoder, frame.rgb)
         found: list[Place] = []
         for template in description:
-            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px)
+            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px, finest)
             found.extend(Place(float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
         found.sort(key=lambda place: -place.score)
         taken = np.zeros(frame.shape, dtype=bool)
@@ -142,17 +143,29 @@ def _template(encoder: Encoder, view: View, diameter_m: float) -> Template:
     return Template(encoder.encode(crop), weight, relief, fine, side_px / frame.camera.fx * median, diameter_m / 2.0)
 
 
-def _octaves(encoder: Encoder, rgb: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-    out = []
-    for i in range(_OCTAVES):
-        if i:
-            rgb = cv2.pyrDown(rgb)
-        out.append(encoder.encode(rgb))
-    return out
+class _Octaves:
+    """Features of an image at sizes halved again and again, each computed when it is first asked for."""
+
+    def __init__(self, encoder: Encoder, rgb: npt.NDArray[np.uint8]) -> None:
+        self._encoder = encoder
+        self._images = [rgb]
+        self._features: dict[int, npt.NDArray[np.float32]] = {}
+
+    def __getitem__(self, level: int) -> npt.NDArray[np.float32]:
+        while len(self._images) <= level:
+            self._images.append(np.asarray(cv2.pyrDown(self._images[-1]), np.uint8))
+        if level not in self._features:
+            self._features[level] = self._encoder.encode(self._images[level])
+        return self._features[level]
 
 
 def _score_map(
-    frame: RgbdFrame, octaves: list[npt.NDArray[np.float32]], template: Template, stride: int, spacing_px: int
+    frame: RgbdFrame,
+    octaves: _Octaves,
+    template: Template,
+    stride: int,
+    spacing_px: int,
+    finest: int,
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
     """Rows, columns and scores of all places looked at."""
     half = spacing_px // 2
@@ -164,7 +177,7 @@ def _score_map(
     known = z > 0.1
     rows, cols, z = rows[known], cols[known], z[known]
     cell_px = template.side_m * frame.camera.fx / z / _GRID
-    octave = np.clip(np.rint(np.log2(cell_px / stride)), 0, _OCTAVES - 1).astype(int)
+    octave = np.clip(np.rint(np.log2(cell_px / stride)), finest, _OCTAVES - 1).astype(int)
     offsets = np.arange(_GRID) - (_GRID - 1) / 2.0
     scores = np.zeros(len(rows), dtype=np.float32)
     use = template.weight.ravel() > 0.35
@@ -173,10 +186,9 @@ def _score_map(
     share = template.weight.ravel()[cells]
     relief = template.relief_m.ravel()[cells]
     dy, dx = np.repeat(offsets, _GRID)[cells], np.tile(offsets, _GRID)[cells]
-    for level, features in enumerate(octaves):
+    for level in np.unique(octave):
         here = np.flatnonzero(octave == level)
-        if not len(here):
-            continue
+        features = octaves[int(level)]
         v = rows[here, None] + dy * cell_px[here, None]
         u = cols[here, None] + dx * cell_px[here, None]
         inside = (v >= 0) & (u >= 0) & (v < frame.shape[0]) & (u < frame.shape[1])

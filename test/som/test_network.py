@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install storm_ros[learned]")
 
 from storm_ros.core.errors import ConfigError, InputError  # noqa: E402
-from storm_ros.som.attention import ChannelGate, Conditioned, SelfAttention  # noqa: E402
+from storm_ros.som.attention import ChannelGate, Conditioned, SelfAttention, Sharing  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
 from storm_ros.som.sizes import SomConfig  # noqa: E402
 
@@ -41,6 +42,57 @@ def test_the_gate_lets_everything_through_at_the_start() -> None:
 def test_self_attention_adds_nothing_at_the_start() -> None:
     tokens = torch.randn(2, 5, 16)
     assert torch.equal(SelfAttention(16, 2)(tokens), tokens)
+
+
+def test_sharing_adds_nothing_at_the_start() -> None:
+    assert not Sharing(3, 4, 5)(torch.randn(2, 4, 8, 6), torch.randn(2, 8, 6), torch.randn(1, 3, 8, 6)).any()
+
+
+def test_what_is_shared_of_a_pair_is_its_own() -> None:
+    """Pairs of one image have its appearance in common and nothing else."""
+    sharing = Sharing(3, 4, 5)
+    torch.nn.init.normal_(sharing.out.weight)
+    told, mask, fine = torch.randn(6, 4, 8, 6), torch.randn(6, 8, 6), torch.randn(2, 3, 8, 6)
+    together = sharing(told, mask, fine)
+    alone = [sharing(told[i : i + 1], mask[i : i + 1], fine[i // 3 : i // 3 + 1]) for i in range(6)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+
+
+def test_what_looks_alike_shares() -> None:
+    """Of an image whose left half is unlike its right half, what is told in one half stays in it."""
+    sharing = Sharing(2, 1, 1)
+    with torch.no_grad():
+        sharing.look.weight.copy_(torch.eye(2)[:, :, None, None])
+        sharing.look.bias.zero_()
+        sharing.sharpness.fill_(4.0)
+        sharing.nearness.zero_()
+        sharing.value.weight.copy_(torch.tensor([1.0, 0.0])[None, :, None, None])
+        sharing.value.bias.zero_()
+        sharing.out.weight.copy_(torch.tensor([0.5, 0.5, 0.0])[None, :, None, None])
+    fine = torch.ones(1, 2, 4, 8)
+    fine[..., 4:] = -1.0
+    told = torch.zeros(1, 1, 4, 8)
+    told[:, :, 0:2, 0:2] = 8.0
+    shared = sharing(told, torch.zeros(1, 4, 8), fine)
+    assert torch.allclose(shared[..., :4], torch.full((1, 1, 4, 4), 2.0), atol=1e-3)
+    assert torch.allclose(shared[..., 4:], torch.zeros(1, 1, 4, 4), atol=1e-3)
+
+
+def test_a_sharp_mask_is_the_plain_one_at_the_start_and_twice_as_fine(network: SomNetwork) -> None:
+    sharper = SomNetwork(replace(network.config, sharp=8)).eval()
+    sharper.load_state_dict(network.state_dict(), strict=False)
+    planes, reference, masks = inputs(network)
+    which = torch.tensor([[0, 1, 2]])
+    plain, sharp = (
+        answer(network.eval(), planes, reference, masks, which),
+        answer(sharper, planes, reference, masks, which),
+    )
+    assert sharp.mask.shape[-2:] == (24, 32)
+    doubled = torch.nn.functional.interpolate(plain.mask[:, None], scale_factor=2.0, mode="bilinear")[:, 0]
+    assert torch.allclose(sharp.mask, doubled, atol=1e-5)
+    assert torch.equal(sharp.presence, plain.presence)
+    features, described = sharper.encode(planes), sharper.describe(reference, masks)
+    assert sharper.decide(features, described, sharp=False).mask.shape[-2:] == (12, 16)
 
 
 def test_text_changes_nothing_until_it_is_trained(network: SomNetwork) -> None:
@@ -97,9 +149,14 @@ def test_references_do_not_disturb_each_other(network: SomNetwork) -> None:
     assert torch.allclose(together.presence[3], alone.presence[0], atol=1e-5)
 
 
-def test_gradient_reaches_every_weight(network: SomNetwork) -> None:
+@pytest.mark.parametrize("sharp", [0, 4])
+def test_gradient_reaches_every_weight(network: SomNetwork, sharp: int) -> None:
+    network = SomNetwork(replace(network.config, sharp=sharp))
     for parameter in network.parameters():  # off the zeros that make the start an identity
         torch.nn.init.normal_(parameter, std=0.2)
+    for name, parameter in network.named_parameters():
+        if name.endswith(("stiffness", "nearness")):  # below zero they count as zero
+            torch.nn.init.constant_(parameter, 0.5)
     planes, reference, masks = inputs(network)
     extent = torch.tensor([[2.0, 2.0, 0.0]])
     out = network(planes, reference, masks, torch.tensor([[0, 1, 2]]), extent, text=torch.randn(3, 6))[0]

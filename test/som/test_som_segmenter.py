@@ -17,6 +17,7 @@ from storm_ros.som.crops import Window  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
 from storm_ros.som.proposals import (  # noqa: E402
     Look,
+    cut_off,
     likely_windows,
     recentred,
     template_windows,
@@ -115,15 +116,37 @@ def test_without_depth_the_size_is_what_is_seen(square_frame: Maker) -> None:
     assert first.height == pytest.approx(LOOK_MARGIN * 5 * 2.5, rel=0.4)
 
 
-def test_a_window_moves_onto_its_mask() -> None:
+def test_a_window_moves_onto_its_mask(square_frame: Maker) -> None:
+    frame, _ = square_frame()
     logits = np.full((32, 32), -5.0, np.float32)
     logits[4:12, 20:28] = 5.0
-    moved = recentred(Look(Window(100, 50, 64, 64, 2.0), logits, 1.0, 1.0))
-    assert moved == Window(100 + 48 - 32, 50 + 16 - 32, 64, 64, 2.0)
+    window = Window(60, 30, 64, 64, 2.0)
+    assert recentred(frame, Look(window, logits, 1.0, 1.0)) == Window(60 + 48 - 32, 30 + 16 - 32, 64, 64, 2.0)
+    assert recentred(frame, Look(window, logits * 0 - 1, 1.0, 1.0)) is None
     logits[:] = -5.0
     logits[12:20, 12:20] = 5.0
-    assert recentred(Look(Window(100, 50, 64, 64), logits, 1.0, 1.0)) is None
-    assert recentred(Look(Window(100, 50, 64, 64), logits * 0 - 1, 1.0, 1.0)) is None
+    assert recentred(frame, Look(window, logits, 1.0, 1.0)) is None
+
+
+def test_a_window_that_cuts_its_mask_moves_onto_the_cut(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    logits = np.full((32, 32), -5.0, np.float32)
+    logits[10:22, 24:] = 5.0
+    assert recentred(frame, Look(Window(30, 30, 64, 64, 2.0), logits, 1.0, 1.0)) == Window(62, 30, 64, 64, 2.0)
+    at_the_border = Look(Window(96, 30, 64, 64, 2.0), logits, 1.0, 1.0)
+    assert cut_off(frame, at_the_border) == (False, False, False, False)  # there the image ends
+    assert cut_off(frame, Look(Window(30, 30, 64, 64), logits, 1.0, 1.0)) == (False, True, False, False)
+
+
+def test_pieces_farther_apart_than_the_object_is_wide_are_another_object(square_frame: Maker) -> None:
+    frame, _ = square_frame()
+    frame.depth_m[:] = 0.75
+    logits = np.full((60, 80), -5.0, np.float32)
+    logits[10:20, 10:20] = logits[12:20, 24:32] = logits[10:16, 60:70] = 5.0
+    look = Look(Window(0, 0, 160, 120), logits, 1.0, 1.0)
+    columns = np.nonzero(full_mask(frame, look, 0.26).any(0))[0]  # 52 pixels at this distance
+    assert (columns.min(), columns.max()) == (20, 63)
+    assert np.nonzero(full_mask(frame, look, 0.0).any(0))[0].max() == 139
 
 
 def test_two_peaks_two_windows(square_frame: Maker) -> None:
