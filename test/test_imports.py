@@ -58,6 +58,7 @@ ROS_PACKAGES = {
     "visualization_msgs",
 }
 NETWORKS = {  # modules made of torch; the others import them inside the functions that need them
+    "encoders/inference.py",
     "encoders/nano.py",
     "encoders/network_files.py",
     "evaluation/failures_cosine.py",
@@ -70,6 +71,8 @@ NETWORKS = {  # modules made of torch; the others import them inside the functio
     "tom/verifier.py",
     "training/export.py",
     "training/losses.py",
+    "training/pipeline.py",
+    "training/readers.py",
     "training/running.py",
     "training/som.py",
     "training/tom.py",

@@ -54,12 +54,38 @@ def run_som(args: argparse.Namespace) -> int:
         UsageError: no data, or an unknown method.
         StormError: data or weights that cannot be read.
     """
-    names = [name.strip() for name in args.methods.split(",") if name.strip()]
-    unknown = [name for name in names if name not in METHODS]
-    if unknown or not names:
-        raise UsageError(f"--methods {args.methods}: each must be one of {', '.join(METHODS)}")
+    names = method_names(args.methods)
     if not args.data and not args.shards:
         raise UsageError("no data: give --data PATH, --shards DIR, or both")
+    results = measured(args, names)
+    if args.json:
+        _write(Path(args.json), json.dumps({"weights": args.weights, "results": results}, indent=1))
+    return 0
+
+
+def method_names(text: str) -> list[str]:
+    """Methods by commas.
+
+    Raises:
+        UsageError: none, or an unknown one.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names:
+        raise UsageError(f"--methods {text}: each must be one of {', '.join(METHODS)}")
+    return names
+
+
+def measured(args: argparse.Namespace, names: list[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Figures by what they were measured on and by method; they are shown as they come.
+
+    Args:
+        args: of the command.
+        names: of the methods.
+
+    Raises:
+        StormError: data or weights that cannot be read.
+    """
     from storm_ros.core.config import SegmenterConfig
     from storm_ros.evaluation.coco import mask_ap
     from storm_ros.evaluation.segmentation import Judge, by_trait, figures
@@ -81,9 +107,7 @@ def run_som(args: argparse.Namespace) -> int:
                 for c in classes:
                     sys.stdout.write(f"    {trait} {c['from']:g} to {c['to']:g}  {_line({k: c[k] for k in _SHOWN})}\n")
             sys.stdout.flush()
-    if args.json:
-        _write(Path(args.json), json.dumps({"weights": args.weights, "results": results}, indent=1))
-    return 0
+    return results
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storm_ros.cli import train_tom
+from storm_ros.cli import train_all, train_tom
 from storm_ros.cli.errors import UsageError
 from storm_ros.cli.training import add_running, add_settings, chosen, finished, progress
 from storm_ros.core.errors import needs_torch
@@ -48,6 +48,7 @@ def add_parser(commands: Any) -> None:
     som.set_defaults(run=run_som)
 
     train_tom.add_actions(actions)
+    train_all.add_action(actions)
 
     export = actions.add_parser("export", help="write the averaged weights of a checkpoint as .safetensors")
     export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from storm_ros.encoders.nano_input import input_planes
+from storm_ros.som.sizes import FIT_MARGIN, LOOK_MARGIN
 from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
 from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look
 from storm_ros.training.order import OrderedStream
 from storm_ros.training.settings import OptimConfig
-from storm_ros.training.shards import Shards
 
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -34,7 +34,7 @@ class Batch:
         reference: (N, V, S, S, 7) input of the references.
         reference_mask: (N, V, S, S) in [0, 1].
         which: (B, K) reference of each pair.
-        target: (B, K, H / 4, W / 4) share of the object in each cell; zero where it is absent.
+        target: (B, K, H / 2, W / 2) share of the object in each cell; zero where it is absent.
         present: (B, K) whether the object is in the look.
         weight: (B, K) 1, or 0 where the truth is in doubt: hardly visible, or seen from too far around.
         visible: (B, K) share of the object that is not hidden or cut off; 0 where it is absent.
@@ -62,7 +62,24 @@ class Batch:
     size: Floats
 
 
-def make_batch(shards: Shards, config: OptimConfig, side: int, key: tuple[int, ...], scenes: list[int]) -> Batch:
+class Scenes(Protocol):
+    """Scenes by number: `Shards`, or those of a ring."""
+
+    def __len__(self) -> int:
+        """Number of scenes that an epoch takes from."""
+        ...
+
+    @property
+    def advance(self) -> int:
+        """How many are left behind for as many new ones after each epoch."""
+        ...
+
+    def scene(self, index: int) -> Scene:
+        """Arrays of one scene, as `make_scene` returns them."""
+        ...
+
+
+def make_batch(shards: Scenes, config: OptimConfig, side: int, key: tuple[int, ...], scenes: list[int]) -> Batch:
     """One batch.
 
     Args:
@@ -90,7 +107,7 @@ def make_batch(shards: Shards, config: OptimConfig, side: int, key: tuple[int, .
 class BatchStream(OrderedStream[Batch]):
     """Batches by step number, made ahead on a thread; the same seed and step give the same batch."""
 
-    def __init__(self, shards: Shards, config: OptimConfig, side: int, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, shards: Scenes, config: OptimConfig, side: int, *, rank: int = 0, world: int = 1) -> None:
         """Take the source.
 
         Args:
@@ -100,7 +117,7 @@ class BatchStream(OrderedStream[Batch]):
             rank: number of this process.
             world: number of processes; they take different scenes.
         """
-        super().__init__(len(shards), config.batch, (config.seed, 12), rank, world)
+        super().__init__(len(shards), config.batch, (config.seed, 12), rank, world, shards.advance)
         self.shards, self.config, self.side = shards, config, side
 
     def batch(self, step: int) -> Batch:
@@ -144,7 +161,8 @@ def _one_look(
         anchor = int(rng.choice(shown))
         wanted = anchor if rng.random() < 0.7 else int(rng.integers(len(size)))  # a false candidate at times
         known = float(size[wanted]) if rng.random() >= config.unknown_size else 0.0
-        look = close_look(scene, image, anchor, known, shape, rng)
+        margin = LOOK_MARGIN if rng.random() < 0.5 else float(rng.uniform(FIT_MARGIN, LOOK_MARGIN))
+        look = close_look(scene, image, anchor, known, margin, shape, rng)
     else:
         anchor = wanted = int(rng.choice(shown)) if len(shown) else 0
         look = plain_look(scene, image, shape, rng)
@@ -174,11 +192,11 @@ def _asked(
     asked += [i for i in yes if i not in asked][: config.pairs - len(asked)]
     rest = [int(i) for i in rng.permutation(count) if i not in asked]
     which = np.array((asked + rest + asked * config.pairs + [0] * config.pairs)[: config.pairs], np.int64)
-    target = np.zeros((config.pairs, height // 4, width // 4), np.float32)
+    target = np.zeros((config.pairs, height // 2, width // 2), np.float32)
     for j, number in enumerate(which):
         if present[number]:
             cells = (look.owner == number + 1).astype(np.float32)
-            target[j] = cv2.resize(cells, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+            target[j] = cv2.resize(cells, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     extent = np.where((size > 0) & (look.width_m > 0), look.width_m / np.maximum(size, 1e-6), 0.0)
     return {
         "planes": _planes(look.rgb, look.depth_m, look.focal_px, tint, config, rng),

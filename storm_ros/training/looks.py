@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core import se3
-from storm_ros.som.sizes import LOOK_MARGIN
 from storm_ros.training.augment import warped_reference
 from storm_ros.training.shards import DEPTH_STEP_M
 
@@ -86,14 +85,17 @@ def reference_look(scene: Scene, number: int, view: int, side: int, rng: Rng | N
     return ReferenceLook(turned.rgb, turned.depth_m, turned.mask, turned.focal_px, size, points)
 
 
-def close_look(scene: Scene, image: int, anchor: int, size_m: float, shape: tuple[int, int], rng: Rng) -> QueryLook:
-    """A window about an object, as wide as `LOOK_MARGIN` objects of some size would be there.
+def close_look(
+    scene: Scene, image: int, anchor: int, size_m: float, margin: float, shape: tuple[int, int], rng: Rng
+) -> QueryLook:
+    """A window about an object, as wide as so many objects of some size would be there.
 
     Args:
         scene: arrays of `make_scene`.
         image: number of the query image.
         anchor: number of an object that it shows.
         size_m: of what is looked for there; 0 where that is not known: the anchor's own size in pixels is taken.
+        margin: width of the window in objects.
         shape: (H, W) of the look.
         rng: of its place.
     """
@@ -108,7 +110,7 @@ def close_look(scene: Scene, image: int, anchor: int, size_m: float, shape: tupl
     if size_m > 0 and len(under) > 4:
         metres = float(np.median(under)) * float(np.exp(rng.normal(0, 0.06))) / focal
         pixels = size_m / metres
-    width = max(LOOK_MARGIN * pixels * float(np.exp(rng.normal(0, 0.1))), 16.0)
+    width = max(margin * pixels * float(np.exp(rng.normal(0, 0.1))), 16.0)
     middle = np.array([columns.mean(), rows.mean()])
     if rng.random() < 0.5:
         middle = np.array([columns.min() + columns.max(), rows.min() + rows.max()]) / 2.0

@@ -21,7 +21,7 @@ def som_loss(
 
     Args:
         output: of the network.
-        target: (P, H / 4, W / 4) share of the object in each cell.
+        target: (P, H / 2, W / 2) share of the object in each cell.
         present: (P,) bool.
         config: weights of its parts.
         weight: (P,) of the pairs; 1 by default.
@@ -31,6 +31,8 @@ def som_loss(
     """
     counted = torch.ones_like(present, dtype=torch.float32) if weight is None else weight
     logits = output.mask.float()
+    coarse_target = _pooled(target, output.coarse.shape[-2:])
+    target = _pooled(target, logits.shape[-2:])
     there = present.float() * counted
     shown = there.sum().clamp_min(1.0)
     total_weight = counted.sum().clamp_min(1.0)
@@ -44,7 +46,7 @@ def som_loss(
     said = output.presence.float()
     presence = functional.binary_cross_entropy_with_logits(said, present.float(), reduction="none")
     judged = ((torch.sigmoid(output.iou.float()) - iou) ** 2 * there).sum() / shown
-    coarse = _coarse(output.coarse.float(), functional.avg_pool2d(target[:, None], 2)[:, 0], counted, there)
+    coarse = _coarse(output.coarse.float(), coarse_target, counted, there)
     parts = {
         "focal": config.focal * focal,
         "dice": config.dice * (dice * there).sum() / shown,
@@ -170,6 +172,10 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
     ours, theirs = logits > 0, target > 0.5
     union = (ours | theirs).sum((1, 2))
     return (ours & theirs).sum((1, 2)) / union.clamp_min(1)
+
+
+def _pooled(target: Tensor, size: torch.Size) -> Tensor:
+    return functional.avg_pool2d(target[:, None], target.shape[-1] // size[-1])[:, 0]
 
 
 def _focal(logits: Tensor, chance: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 class OrderedStream(Generic[Item]):
     """Batches that the step number and a seed decide; each epoch takes everything once, in an order of its own."""
 
-    def __init__(self, size: int, batch: int, key: tuple[int, ...], rank: int, world: int) -> None:
+    def __init__(self, size: int, batch: int, key: tuple[int, ...], rank: int, world: int, advance: int = 0) -> None:
         """Set the order.
 
         Args:
@@ -24,8 +24,9 @@ class OrderedStream(Generic[Item]):
             key: seed of the order.
             rank: number of this process.
             world: number of processes; they take different things.
+            advance: how many are left behind for as many new ones after each epoch.
         """
-        self.rank, self.world = rank, world
+        self.rank, self.world, self._advance = rank, world, advance
         self._size, self._batch, self._key = size, batch, key
         self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
@@ -43,7 +44,12 @@ class OrderedStream(Generic[Item]):
         if epoch not in self._orders:
             order = np.random.default_rng([*self._key, epoch]).permutation(self._size)
             self._orders = {epoch: order, **{e: o for e, o in self._orders.items() if e == epoch - 1}}
-        return int(self._orders[epoch][place])
+        return epoch * self._advance + int(self._orders[epoch][place])
+
+    def epochs(self, step: int) -> tuple[int, int]:
+        """First and last epoch that the processes take from at a step."""
+        draws = self.world * self._batch
+        return step * draws // self._size, ((step + 1) * draws - 1) // self._size
 
     def from_step(self, first: int, last: int, ahead: int = 2) -> Iterator[Item]:
         """Batches of the steps first to last - 1, made ahead on a thread."""

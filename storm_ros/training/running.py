@@ -18,14 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from storm_ros.core.config import knobs
-from storm_ros.core.errors import ConfigError, InputError
+from storm_ros.core.errors import ConfigError, InputError, OutputError
 from storm_ros.training.plot import curves
 
 CHECKPOINT, LOG, PLOT = "checkpoint.pt", "log.csv", "log.png"
 
 Report = Callable[[int, dict[str, float]], None]
+Stop = Callable[[], bool]
 
 Network = TypeVar("Network", bound=nn.Module)
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,26 @@ class Training(Generic[Network]):
         return float(norm)
 
     def save(self, path: Path) -> None:
-        """Write everything needed to go on, in place of what was there."""
+        """Write everything needed to go on, in place of what was there.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         state = {
             "network": self.network.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(), "step": self.step, self.unit: self.seen,
             "config": {item.key: item.value for item in knobs(self.settings)},
         }  # fmt: skip
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(state, draft)
-        os.replace(draft, path)
+        try:
+            torch.save(state, draft)
+            os.replace(draft, path)
+        except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as a RuntimeError
+            draft.unlink(missing_ok=True)
+            reason = " ".join(str(error).split())[:160]
+            raise OutputError(
+                f"checkpoint {path} cannot be written ({reason}): make room or choose another disk"
+            ) from None
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -197,7 +210,7 @@ def folders_of(text: str) -> list[str]:
 
 def run_steps(
     training: Training[Any], figures_of: Iterable[dict[str, float]], pace: Pace, out: Path, drawn: Sequence[str],
-    report: Report | None,
+    report: Report | None, stop: Stop | None = None,
 ) -> None:  # fmt: skip
     """Take the steps, with a log, a plot and checkpoints.
 
@@ -208,6 +221,7 @@ def run_steps(
         out: folder of what is written; one process writes.
         drawn: figures in the plot.
         report: called with the step and the mean figures since it was called last.
+        stop: asked after each step; where it says so, a checkpoint is written and no more steps are taken.
     """
     log = FigureLog(out / LOG, training.step) if training.group.leads else None
     saved = started = time.monotonic()
@@ -217,7 +231,8 @@ def run_steps(
         for name, value in step_figures.items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
-        last = training.step == pace.steps
+        stopped = stop is not None and stop()
+        last = stopped or training.step == pace.steps
         if log is not None and (training.step % pace.log_every == 0 or last):
             now = time.monotonic()
             figures = {name: value / count for name, value in sums.items()}
@@ -231,6 +246,37 @@ def run_steps(
             training.save(out / CHECKPOINT)
             log.plot(out / PLOT, drawn)
             saved = time.monotonic()
+        if stopped:
+            return
+
+
+def taken(
+    step: Callable[[Item], dict[str, float]], batches: Iterable[Item], device: torch.device
+) -> Iterator[dict[str, float]]:
+    """Take a step with each batch.
+
+    Args:
+        step: takes one and gives its figures.
+        batches: one after the other.
+        device: that computes.
+
+    Yields:
+        The figures, with the seconds that the step waited for its batch, and how busy a GPU is (see `gpu_use`).
+    """
+    began = time.monotonic()
+    for batch in batches:
+        waited = time.monotonic() - began
+        figures = {**step(batch), "wait_s": waited}
+        yield {**figures, "gpu_percent": gpu_use(device)} if device.type == "cuda" else figures
+        began = time.monotonic()
+
+
+def gpu_use(device: torch.device) -> float:
+    """Percent of the last moments in which a GPU was at work; NaN where nothing can tell (nvidia-ml-py is missing)."""
+    try:
+        return float(torch.cuda.utilization(device))
+    except (ImportError, RuntimeError):
+        return math.nan
 
 
 def rate_at(step: int, steps: int, *, peak: float, warm_up: int, final_share: float) -> float:
@@ -274,7 +320,7 @@ class FigureLog:
             self._rewrite()
             return
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, list(self.rows[0])).writerow(row)
+            csv.DictWriter(file, list(self.rows[0]), extrasaction="ignore").writerow(row)
 
     def plot(self, path: Path, names: Sequence[str]) -> None:
         """Draw some of the figures over the steps."""

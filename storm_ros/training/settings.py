@@ -38,6 +38,17 @@ class SceneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """Scenes that are made while the training goes on; what comes out depends on shards and fresh alone."""
+
+    shards: int = knob(0, "Shards in use at a time, made on the way; 0: those of data, made before.", low=0, high=4096)
+    fresh: int = knob(1, "Shards that are new in each round through those in use.", low=1, high=4096)
+    ahead: int = knob(2, "Shards that are made before their turn.", low=0, high=4096)
+    makers: int = knob(1, "Processes that make shards; 0: a thread.", low=0, high=256)
+    readers: int = knob(0, "Processes that make batches, of a stream or not; 0: a thread.", low=0, high=256)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimConfig:
     """How the weights are found."""
 
@@ -88,6 +99,7 @@ class TrainConfig:
     model: SomConfig = field(default_factory=SomConfig)
     scenes: SceneConfig = field(default_factory=SceneConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     data: str = knob("", "Folders of shards, by commas.")
     out: str = knob("train_out", "Folder of checkpoints, log and plot.")
     start: str = knob("", "Weights to start from: a name or a .safetensors file; empty for none.")

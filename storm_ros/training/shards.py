@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from storm_ros.core.errors import InputError, RecordingError
+from storm_ros.core.errors import InputError, OutputError, RecordingError
 from storm_ros.core.types import Mesh
 from storm_ros.training.scenes import make_scene
 from storm_ros.training.settings import SceneConfig
@@ -25,7 +25,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-def write_shard(folder: Path, config: SceneConfig, number: int, scans: Sequence[Mesh]) -> Path:
+def write_shard(folder: Path, config: SceneConfig, number: int, scans: Sequence[Mesh], device: str = "cpu") -> Path:
     """Make the scenes of a shard and write them; a shard that is there already stays.
 
     Args:
@@ -33,24 +33,45 @@ def write_shard(folder: Path, config: SceneConfig, number: int, scans: Sequence[
         config: of the scenes.
         number: of the shard; with the seed it decides everything in it.
         scans: scanned objects to choose from.
+        device: of the ray caster.
 
     Returns:
         The shard's folder.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     target = folder / f"{number:05d}"
     if target.is_dir():
         return target
-    studio = Studio(config, number, scans)
+    studio = Studio(config, number, scans, device)
     made = [
         make_scene(studio, config, np.random.default_rng([config.seed, number, 2, i])) for i in range(config.scenes)
     ]
     draft = folder / f".{number:05d}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    for name in FIELDS:
-        np.save(draft / f"{name}.npy", np.stack([scene[name] for scene in made]))
-    os.replace(draft, target)
+    try:
+        draft.mkdir(parents=True)
+        for name in FIELDS:
+            np.save(draft / f"{name}.npy", np.stack([scene[name] for scene in made]))
+        os.replace(draft, target)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = error.strerror or error
+        raise OutputError(f"shard {target} cannot be written ({reason}): make room or choose another disk") from None
     return target
+
+
+def open_shard(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays of all scenes of a shard, by name; not yet in memory.
+
+    Raises:
+        RecordingError: it is damaged or of another layout.
+    """
+    try:
+        return {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in FIELDS}
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"shard {path} cannot be read ({error}): delete it and make it again") from error
 
 
 class Shards:
@@ -71,9 +92,16 @@ class Shards:
         self._open: dict[int, dict[str, npt.NDArray[np.generic]]] = {}
         self._first = np.cumsum([0] + [len(self._shard(i)["focal"]) for i in range(len(paths))])
 
+    advance = 0
+    """New scenes after each epoch; see `RingScenes`."""
+
     def __len__(self) -> int:
         """Number of scenes."""
         return int(self._first[-1])
+
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs: it opens the shards by itself."""
+        return {**self.__dict__, "_open": {}}
 
     def scene(self, index: int) -> dict[str, npt.NDArray[np.generic]]:
         """Arrays of one scene, as `make_scene` returns them; not yet in memory."""
@@ -82,10 +110,5 @@ class Shards:
 
     def _shard(self, index: int) -> dict[str, npt.NDArray[np.generic]]:
         if index not in self._open:
-            try:
-                self._open[index] = {name: np.load(self.paths[index] / f"{name}.npy", mmap_mode="r") for name in FIELDS}
-            except (OSError, ValueError) as error:
-                raise RecordingError(
-                    f"shard {self.paths[index]} cannot be read ({error}): delete it and make it again"
-                ) from error
+            self._open[index] = open_shard(self.paths[index])
         return self._open[index]

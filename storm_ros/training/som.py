@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from storm_ros.encoders.network_files import weights_path
 from storm_ros.som.network import SomNetwork
 from storm_ros.training.batches import Batch, BatchStream
 from storm_ros.training.losses import correspondence_loss, som_loss
+from storm_ros.training.readers import made_ahead
+from storm_ros.training.ring import RingMakers, RingScenes, ring_folder, supplied
 from storm_ros.training.running import (
     Process,
     Report,
+    Stop,
     Training,
     checkpoint_in,
     decaying,
@@ -27,6 +31,7 @@ from storm_ros.training.running import (
     process,
     rate_at,
     run_steps,
+    taken,
 )
 from storm_ros.training.settings import OptimConfig, TrainConfig
 from storm_ros.training.shards import Shards
@@ -128,7 +133,10 @@ def learning_rate(step: int, config: OptimConfig) -> float:
     )
 
 
-def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto", report: Report | None = None) -> Path:
+def train_som(
+    config: TrainConfig, *, resume: bool = False, device: str = "auto", report: Report | None = None,
+    stop: Stop | None = None,
+) -> Path:  # fmt: skip
     """Train the segmenter.
 
     Args:
@@ -136,6 +144,7 @@ def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto"
         resume: go on from the checkpoint in the output folder; from the start if there is none.
         device: "auto", "cpu" or "cuda".
         report: called with the step and its figures, once every `log_every` steps.
+        stop: asked after each step; where it says so, the training can be resumed from there.
 
     Returns:
         The last checkpoint.
@@ -145,7 +154,10 @@ def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto"
         InputError: no data, or a checkpoint that does not fit.
     """
     checkpoint = checkpoint_in(config.out, resume=resume)
-    shards = Shards(folders_of(config.data))
+    folder = ring_folder(checkpoint.parent, config.scenes)
+    scenes = (
+        RingScenes(folder, config.scenes, config.stream) if config.stream.shards else Shards(folders_of(config.data))
+    )
     c = config.optim
     if c.threads:
         torch.set_num_threads(c.threads)
@@ -154,7 +166,15 @@ def train_som(config: TrainConfig, *, resume: bool = False, device: str = "auto"
         if checkpoint.exists():
             training.load(checkpoint)
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        stream = BatchStream(shards, c, config.model.reference_px, rank=group.rank, world=group.world)
-        steps = (training.train_step(batch) for batch in stream.from_step(training.step, c.steps))
-        run_steps(training, steps, c, checkpoint.parent, ("loss", "mean_iou", "presence_accuracy"), report)
+        stream = BatchStream(scenes, c, config.model.reference_px, rank=group.rank, world=group.world)
+        with contextlib.ExitStack() as open_now:
+            batches = made_ahead(stream, training.step, c.steps, config.stream.readers)
+            open_now.enter_context(contextlib.closing(batches))
+            if config.stream.shards and group.leads and training.step < c.steps:
+                rounds = stream.epochs(training.step)[0], stream.epochs(c.steps - 1)[1]
+                makers = RingMakers(folder, config.scenes, config.stream, device=group.device.type, rounds=rounds)
+                open_now.enter_context(makers)
+                batches = supplied(batches, range(training.step, c.steps), stream.epochs, makers)
+            steps = taken(training.train_step, batches, group.device)
+            run_steps(training, steps, c, checkpoint.parent, ("loss", "mean_iou", "presence_accuracy"), report, stop)
     return checkpoint

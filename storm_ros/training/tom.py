@@ -20,6 +20,7 @@ from storm_ros.tom.sizes import CROP_PX
 from storm_ros.training.running import (
     Process,
     Report,
+    Stop,
     Training,
     checkpoint_in,
     decaying,
@@ -27,6 +28,7 @@ from storm_ros.training.running import (
     process,
     rate_at,
     run_steps,
+    taken,
 )
 from storm_ros.training.tom_batches import CaseBatch, CaseStream
 from storm_ros.training.tom_features import known_features
@@ -53,7 +55,8 @@ class BatchLogits(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Logits (P,) of the cases; see `CaseBatch`."""
         tokens = self.network.tokens(encoded if encoded.numel() else self.network.encode(planes), places)
-        return self.network.decide(tokens.at(now), self.network.store(tokens).at(memory), between, usable, figures)
+        asked = self.network.asked(self.network.store(tokens).at(memory))
+        return self.network.decide(tokens.at(now), asked, between, usable, figures)
 
 
 class TomTraining(Training[TomNetwork]):
@@ -116,7 +119,9 @@ def encoder_from(network: TomNetwork, weights: str) -> None:
     """
     arrays, _ = read_weights(weights_path(weights))
     given = {
-        k[len(_ENCODER) :]: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items() if k.startswith(_ENCODER)
+        name: torch.from_numpy(arrays[_ENCODER + name].astype(np.float32))
+        for name in network.encoder.state_dict()
+        if _ENCODER + name in arrays
     }
     try:
         network.encoder.load_state_dict(given)
@@ -142,8 +147,9 @@ def run_case_batch(model: nn.Module, batch: CaseBatch, device: torch.device, pre
 
 
 def train_tom(
-    config: TomTrainConfig, *, resume: bool = False, device: str = "auto", report: Report | None = None
-) -> Path:
+    config: TomTrainConfig, *, resume: bool = False, device: str = "auto", report: Report | None = None,
+    stop: Stop | None = None,
+) -> Path:  # fmt: skip
     """Train the verifier.
 
     Args:
@@ -151,6 +157,7 @@ def train_tom(
         resume: go on from the checkpoint in the output folder; from the start if there is none.
         device: "auto", "cpu" or "cuda".
         report: called with the step and its figures, once every `log_every` steps.
+        stop: asked after each step; where it says so, the training can be resumed from there.
 
     Returns:
         The last checkpoint.
@@ -172,6 +179,6 @@ def train_tom(
         out.mkdir(parents=True, exist_ok=True)
         known = known_features(training.network, shards, config, out / FEATURES) if training.frozen else None
         stream = CaseStream(shards, c, encoded=known, rank=group.rank, world=group.world)
-        steps = (training.train_step(batch) for batch in stream.from_step(training.step, c.steps))
-        run_steps(training, steps, c, out, ("loss", "accuracy"), report)
+        steps = taken(training.train_step, stream.from_step(training.step, c.steps), group.device)
+        run_steps(training, steps, c, out, ("loss", "accuracy"), report, stop)
     return checkpoint

@@ -45,7 +45,7 @@ def test_masks_lie_on_what_the_reference_shows(painted: Path) -> None:
             batch.reference_mask[batch.which[image, pair], 0],
         )
         wanted = reference[cover > 0.99][:, :3].mean(0)
-        target = np.kron(batch.target[image, pair], np.ones((4, 4))) > 0.99
+        target = np.kron(batch.target[image, pair], np.ones((2, 2))) > 0.99
         assert batch.planes[image][target][:, :3].mean(0) == pytest.approx(wanted, abs=0.02)
         assert batch.visible[image, pair] > 0.15
 
@@ -62,7 +62,7 @@ def test_looks_have_the_size_asked_for(painted: Path) -> None:
     config = OptimConfig(batch=2, looks=3, pairs=3, width=48, height=32, augment=False)
     batch = BatchStream(Shards([painted]), config, 32).batch(0)
     assert batch.planes.shape == (6, 32, 48, 7)
-    assert batch.target.shape == (6, 3, 8, 12)
+    assert batch.target.shape == (6, 3, 16, 24)
     assert batch.present.any()
 
 
