@@ -115,7 +115,7 @@ class SearchConfig:
         0.82, "Chance of being right, by the verifier and on average, that a found pose must reach.", low=0.0, high=1.0
     )
     margin: float = knob(
-        3.0, "A found pose's energy may lie so far above what was usual while the object was tracked.", low=0.0
+        3.0, "A found pose's energy may lie so far above what was usual while tracked.", low=0.0, high=40.0
     )
     min_in_view: float = knob(
         0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0
