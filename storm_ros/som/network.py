@@ -140,7 +140,7 @@ class SomNetwork(nn.Module):
 
     def decide(
         self, features: Features, described: Described, extent: Tensor | None = None, text: Tensor | None = None,
-        *, sharp: bool = True,
+        *, sharp: float | None = 0.0,
     ) -> Output:  # fmt: skip
         """Look for references in query images.
 
@@ -150,7 +150,8 @@ class SomNetwork(nn.Module):
             extent: (P,) width of the image over the object's size where the object, if it is there, is in the middle
                 (both in metres); 0 where its size in the image or its place is not known.
             text: (P, T) embedding of a text about each object; zeros where there is none.
-            sharp: sharpen the mask where the network can.
+            sharp: sharpen the masks of pairs whose presence is at least this, in [0, 1], where the network can; None:
+                those of none.
 
         Raises:
             InputError: the references cannot be shared out among the images.
@@ -182,8 +183,8 @@ class SomNetwork(nn.Module):
         decoded = self._decoded(tokens, features.fine, coarse[-1])
         mask = self.mask(decoded)[:, 0]
         judged = self.judge(_summary(tokens, described.summary, told[-1], mask))
-        if sharp and self.config.sharp:
-            mask = self._sharpened(decoded, mask, features)
+        if sharp is not None and self.config.sharp:
+            mask = self._sharpened(decoded, mask, features, torch.sigmoid(judged[:, 0]) >= sharp)
         return Output(mask, judged[:, 0], judged[:, 1], coarse, torch.stack(alignment))
 
     def _decoded(self, tokens: Tensor, fine: Tensor, told: Tensor) -> Tensor:
@@ -197,12 +198,20 @@ class SomNetwork(nn.Module):
         x = functional.relu(_shared(x, skip))
         return x + functional.relu(self.refine(self.refine_norm(x)))
 
-    def _sharpened(self, decoded: Tensor, mask: Tensor, features: Features) -> Tensor:
-        """Logits (P, H / 2, W / 2): the mask's own, moved to the edges that the first layers see."""
-        decoded = decoded + self.sharing(decoded, mask, features.fine)
-        x = functional.relu(_shared(_doubled(self.finer(decoded)), self.edge(features.stem)))
+    def _sharpened(self, decoded: Tensor, mask: Tensor, features: Features, wanted: Tensor) -> Tensor:
+        """Logits (P, H / 2, W / 2): the masks' own, where wanted (P,) moved to the edges that the first layers see."""
+        doubled = _doubled(mask[:, None])[:, 0]
+        fine, stem = features.fine, features.stem
+        if len(mask) == len(fine) and not wanted.all():  # a pair for each image: the others can be left out
+            if not wanted.any():
+                return doubled
+            decoded, mask, fine, stem = decoded[wanted], mask[wanted], fine[wanted], stem[wanted]
+        else:
+            wanted = torch.ones_like(wanted)
+        decoded = decoded + self.sharing(decoded, mask, fine)
+        x = functional.relu(_shared(_doubled(self.finer(decoded)), self.edge(stem)))
         x = x + functional.relu(self.along(x))
-        return (_doubled(mask[:, None]) + self.correct(x))[:, 0]
+        return doubled.index_add(0, wanted.nonzero()[:, 0], self.correct(x)[:, 0])
 
     def forward(
         self, planes: Tensor, reference: Tensor, masks: Tensor, which: Tensor, extent: Tensor | None = None,

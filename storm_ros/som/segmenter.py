@@ -25,7 +25,6 @@ from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
 from storm_ros.som.template import Template, TemplateSegmenter
 
 _HINT_SPACING_PX = 12  # the look that follows moves onto the object by itself
-_MOVES = 1  # times that a window is moved onto what it shows
 _CUT = 0.7
 _PIECE = 0.1  # of the largest piece of a mask: smaller ones are left out
 _STRETCH = 1.1  # of the object's diameter, that the pieces of a mask may span
@@ -108,10 +107,8 @@ class SomSegmenter:
                 agreeing = self.template.places(frame, description.templates, _HINT_SPACING_PX, finest=1)
                 places += template_windows(frame, agreeing, places, description.size_m, self.config.crops)
             looks = self.look(frame, places, description, (LOOK_PX, LOOK_PX)) if places else []
-            for _ in range(_MOVES):
-                again = [w for w in (recentred(frame, look) for look in self._promising(frame, looks)) if w is not None]
-                if not again:
-                    break
+            again = [w for w in (recentred(frame, look) for look in self._promising(frame, looks)) if w is not None]
+            if again:
                 looks = looks + self.look(frame, again, description, (LOOK_PX, LOOK_PX))
         return self._ranked(frame, looks, description.diameter_m)
 
@@ -123,14 +120,22 @@ class SomSegmenter:
         self, frame: RgbdFrame, windows: Sequence[Window], description: Description, size: tuple[int, int],
         *, sharp: bool = True,
     ) -> list[Look]:  # fmt: skip
-        """Look at windows of a frame, each brought to a size (width, height) in pixels; with sharp masks or without."""
+        """Look at windows of a frame, each brought to a size (width, height) in pixels.
+
+        Args:
+            frame: the image.
+            windows: of it.
+            description: from `describe`.
+            size: of the looks.
+            sharp: sharpen the masks that may become candidates.
+        """
         planes = planes_tensor(np.stack([cut(frame, window, *size) for window in windows]))
         many = torch.zeros(len(windows), dtype=torch.long)
         extent = torch.tensor([window.extent for window in windows])
         with inference(self.threads):
-            output = self.network.decide(
-                self.network.encode(planes), description.tokens.chosen(many), extent, sharp=sharp
-            )
+            described = description.tokens.chosen(many)
+            least = self.config.presence if sharp else None
+            output = self.network.decide(self.network.encode(planes), described, extent, sharp=least)
             logits = output.mask.numpy()
             presence, iou = torch.sigmoid(output.presence).numpy(), torch.sigmoid(output.iou).numpy()
         if not (np.isfinite(logits).all() and np.isfinite(presence).all() and np.isfinite(iou).all()):

@@ -92,7 +92,24 @@ def test_a_sharp_mask_is_the_plain_one_at_the_start_and_twice_as_fine(network: S
     assert torch.allclose(sharp.mask, doubled, atol=1e-5)
     assert torch.equal(sharp.presence, plain.presence)
     features, described = sharper.encode(planes), sharper.describe(reference, masks)
-    assert sharper.decide(features, described, sharp=False).mask.shape[-2:] == (12, 16)
+    assert sharper.decide(features, described, sharp=None).mask.shape[-2:] == (12, 16)
+
+
+def test_masks_are_sharpened_where_the_presence_is_enough(network: SomNetwork) -> None:
+    sharper = SomNetwork(replace(network.config, sharp=8)).eval()
+    for layer in (sharper.sharing.out, sharper.correct):
+        torch.nn.init.normal_(layer.weight)
+    planes, reference, masks = inputs(sharper, images=3)
+    with torch.no_grad():
+        features, described = sharper.encode(planes), sharper.describe(reference, masks)
+        every, none = (sharper.decide(features, described, sharp=level) for level in (0.0, 1.0))
+        middle = float(torch.sigmoid(every.presence).median())
+        some = sharper.decide(features, described, sharp=middle)
+    wanted = torch.sigmoid(every.presence) >= middle
+    assert 0 < wanted.sum() < 3
+    assert torch.allclose(some.mask[wanted], every.mask[wanted], atol=1e-5)
+    assert torch.equal(some.mask[~wanted], none.mask[~wanted])
+    assert not torch.allclose(every.mask, none.mask, atol=1e-2)
 
 
 def test_text_changes_nothing_until_it_is_trained(network: SomNetwork) -> None:
