@@ -91,8 +91,8 @@ class SomNetwork(nn.Module):
             self.edge = nn.Conv2d(c.encoder.stem, c.sharp, 1)
             self.along = nn.Conv2d(c.sharp, c.sharp, 3, padding=1)
             self.correct = nn.Conv2d(c.sharp, 1, 3, padding=1)
-            nn.init.zeros_(self.correct.weight)
-            nn.init.zeros_(self.correct.bias)
+            for parameter in self.correct.parameters():  # nothing is added at the start of the training
+                nn.init.zeros_(parameter)
         self.judge = nn.Sequential(nn.Linear(3 * c.channels + 3, c.channels), nn.ReLU(), nn.Linear(c.channels, 2))
         # most pixels are not the object: so the network expects from the start
         with torch.no_grad():  # query and reference start alike, and what the reference's mask adds is small
