@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -148,12 +148,18 @@ class Bench:
         self.executor = MultiThreadedExecutor(num_threads=6, context=self.context)
         self.executor.add_node(self.node)
         self.executor.add_node(self.helper)
+        self.closing = False
         self.spinner = threading.Thread(target=self._spin, daemon=True)
         self.spinner.start()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        try:
             self.executor.spin()  # ends with what a callback or the executor raised
+        except ExternalShutdownException:
+            pass
+        except InvalidHandle:  # rclpy: a callback that ends just while its executor is being shut down
+            if not self.closing:
+                raise
 
     def listen(self, topic: str, kind: Any, qos: Any) -> None:
         """Keep what comes on a topic."""
@@ -206,6 +212,7 @@ class Bench:
 
     def close(self) -> None:
         """Take everything down."""
+        self.closing = True
         self.camera.stop()
         self.node.release()
         self.executor.shutdown()
