@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from storm_ros.core.protocols import Segmenter
     from storm_ros.evaluation.segmentation import Case
 
-METHODS = ("som", "template", "cosine", "sift", "som-alone", "som-whole", "som-no-alignment", "som-shallow")
+METHODS = (
+    "som", "template", "cosine", "sift", "som-alone", "som-whole", "som-no-alignment", "som-shallow", "som-no-depth",
+    "som-no-frame-depth", "som-no-reference-depth",
+)  # fmt: skip
 BASELINES = METHODS[:4]
 _SHOWN = ("cases", "mean_iou", "hit_rate")
 
@@ -157,6 +160,11 @@ def _method(name: str, weights: str) -> Segmenter:
         network = segmenter.network
         off = {"alignment": False} if name == "som-no-alignment" else {"deep": False}
         network.config = replace(network.config, **off)
+    if name.endswith("-depth"):
+        from storm_ros.evaluation.segmentation import WithoutDepth
+
+        kind = name.removeprefix("som-no-")
+        return WithoutDepth(segmenter, frames=kind != "reference-depth", references=kind != "frame-depth")
     return segmenter
 
 

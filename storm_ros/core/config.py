@@ -72,7 +72,7 @@ class SegmenterConfig:
 
     name: str = knob("auto", "Segmenter; auto: som where PyTorch is installed.", choices=("auto", "som", "template"))
     weights: str = knob("som-nano", "Weights of som: a name of `storm weights list` or a .safetensors file.")
-    presence: float = knob(0.6, "Candidates that som believes present less than this are dropped.", low=0.0, high=1.0)
+    presence: float = knob(0.3, "Candidates less likely than this to be the object are dropped.", low=0.0, high=1.0)
     crops: int = knob(3, "Places that som looks at again, closer; 0: the whole image only.", low=0, high=16)
     hints: bool = knob(True, "Som looks closer at as many places that template names, too.")
     candidates: int = knob(4, "Candidates that are registered and checked per search.", low=1, high=32)
@@ -117,6 +117,7 @@ class SearchConfig:
     margin: float = knob(
         3.0, "A found pose's energy may lie so far above what was usual while tracked.", low=0.0, high=40.0
     )
+    rivals: bool = knob(True, "What looks alike in the reference's own image is known: a found pose must be better.")
     min_in_view: float = knob(
         0.35, "A track is out of view when less of the model lies in the image.", low=0.0, high=1.0
     )

@@ -17,6 +17,9 @@ CHANNELS = 7
 _FINE_PX = 9
 _COARSE_PX = 33
 _USUAL_PIXEL_M = 0.002
+_COLOURS = (np.arange(256, dtype=np.float32) - 127.5) / 127.5
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +56,24 @@ def input_planes(
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise InputError(f"colour image is {rgb.dtype} {rgb.shape}: (H, W, 3) uint8 in RGB order is needed")
-    out = np.zeros((*rgb.shape[:2], CHANNELS), np.float32)
-    out[..., :3] = (rgb.astype(np.float32) - 127.5) / 127.5
+    colours = cv2.LUT(rgb, _COLOURS)
     if depth_m is None:
-        return out
+        return np.concatenate([colours, np.zeros((*rgb.shape[:2], CHANNELS - 3), np.float32)], axis=2)
     if depth_m.shape != rgb.shape[:2]:
         raise InputError(f"depth has shape {depth_m.shape} but the image {rgb.shape[:2]}: make them equal")
     if not focal_px > 0:
         raise InputError(f"focal length is {focal_px} pixels: it must be positive")
     depth = np.ascontiguousarray(depth_m, dtype=np.float32)
-    valid = (depth > 0).astype(np.float32)
-    pixel_m = np.where(depth > 0, depth / np.float32(focal_px), np.float32(_USUAL_PIXEL_M))
-    for plane, size in ((3, _FINE_PX), (4, _COARSE_PX)):
-        weight = cv2.blur(valid, (size, size), borderType=cv2.BORDER_REFLECT)
-        mean = cv2.blur(depth, (size, size), borderType=cv2.BORDER_REFLECT) / np.maximum(weight, 1e-3)
-        out[..., plane] = valid * np.tanh((depth - mean) / (np.float32(size) * pixel_m))
-    out[..., 5] = valid * np.log(pixel_m / np.float32(_USUAL_PIXEL_M))
-    out[..., 6] = valid
-    return out
+    known = depth > 0
+    valid = known.astype(np.float32)
+    pixel_m = np.where(known, depth / np.float32(focal_px), np.float32(_USUAL_PIXEL_M))
+    distance = valid * np.log(pixel_m / np.float32(_USUAL_PIXEL_M))
+    relief = [_relief(depth, valid, pixel_m, size) for size in (_FINE_PX, _COARSE_PX)]
+    return np.asarray(cv2.merge([*cv2.split(colours), *relief, distance, valid]), np.float32)
+
+
+def _relief(depth: Floats, valid: Floats, pixel_m: Floats, size: int) -> Floats:
+    """Height over the mean of a square (H, W), in units of its side, limited to 1; 0 without depth."""
+    weight = cv2.blur(valid, (size, size), borderType=cv2.BORDER_REFLECT)
+    mean = cv2.blur(depth, (size, size), borderType=cv2.BORDER_REFLECT) / np.maximum(weight, np.float32(1e-3))
+    return valid * np.tanh((depth - mean) / (np.float32(size) * pixel_m))

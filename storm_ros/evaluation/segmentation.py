@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,29 @@ def make_reference(frame: RgbdFrame, mask: Mask, name: str) -> Reference:
     """
     mesh, pose = LiftedMeshBuilder().build(frame, mask)
     return Reference(name, (View(frame, mask, pose),), mesh)
+
+
+class WithoutDepth:
+    """A segmenter that is shown frames or references without their depth; the object's size is known all the same."""
+
+    def __init__(self, segmenter: Segmenter, *, frames: bool, references: bool) -> None:
+        """Take a segmenter, and say from what depth is withheld."""
+        self._segmenter, self._frames, self._references = segmenter, frames, references
+
+    def describe(self, reference: Reference) -> Any:
+        """Describe a reference."""
+        if self._references:
+            views = tuple(replace(view, frame=_without_depth(view.frame)) for view in reference.views)
+            reference = replace(reference, views=views)
+        return self._segmenter.describe(reference)
+
+    def segment(self, frame: RgbdFrame, description: Any) -> tuple[Candidate, ...]:
+        """Look for it in a frame."""
+        return self._segmenter.segment(_without_depth(frame) if self._frames else frame, description)
+
+
+def _without_depth(frame: RgbdFrame) -> RgbdFrame:
+    return replace(frame, depth_m=np.zeros_like(frame.depth_m))
 
 
 class Judge:

@@ -9,6 +9,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def towards(places: Tensor) -> Tensor:
+    """(..., 4) of places (..., 2), whose products with `from_there` of others are the negative squared distances."""
+    square = places.square().sum(-1, keepdim=True)
+    return torch.cat([2.0 * places, -torch.ones_like(square), -square], dim=-1)
+
+
+def from_there(places: Tensor) -> Tensor:
+    """(..., 4) of places (..., 2); see `towards`."""
+    square = places.square().sum(-1, keepdim=True)
+    return torch.cat([places, square, torch.ones_like(square)], dim=-1)
+
+
+def attended(asked: Tensor, offered: Tensor, values: Tensor) -> Tensor:
+    """Softmax of products, times values: (..., A, D), (..., L, D) and (..., L, V) to (..., A, V).
+
+    Where V is at most D, the matrix of the products (..., A, L) is never written out.
+    """
+    width = values.shape[-1]
+    values = functional.pad(values, (0, max(0, asked.shape[-1] - width)))
+    return functional.scaled_dot_product_attention(asked, offered, values, scale=1.0)[..., :width]
+
+
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    """Two tensors side by side in their last dimension; the second is repeated along the others."""
+    return torch.cat([first, second.expand(*first.shape[:-1], -1)], dim=-1)
+
+
 class Conditioned(nn.Module):
     """Layer norm whose scale and shift come from the text: (1 + s(e)) * (F - mean) / std + b(e), zero at the start."""
 
@@ -102,10 +129,11 @@ class Sharing(nn.Module):
         look = self.look(fine)
         asked, offered = self._unit(look), self._unit(functional.avg_pool2d(look, 2))
         ours, theirs = _places(height, width, look), _places(height // 2, width // 2, look)
-        alike = torch.exp(self.sharpness) * (asked @ offered.transpose(2, 3))
-        far = functional.relu(self.nearness) * torch.cdist(ours, theirs).square()
-        weights = torch.softmax(alike - far, dim=3)
-        shared = weights @ values[:, None]  # (B, heads, H * W, pairs * width)
+        near = functional.relu(self.nearness)
+        asked = _joined(torch.exp(self.sharpness) * asked, near * towards(ours))
+        offered = _joined(offered, from_there(theirs))
+        values = values[:, None].expand(-1, self.heads, -1, -1)
+        shared = attended(asked, offered, values)  # (B, heads, H * W, pairs * width)
         shared = shared.view(images, self.heads, height * width, -1, given.shape[1]).permute(0, 3, 1, 4, 2)
         shared = shared.reshape(len(told), -1, height, width)
         return self.out(functional.relu(torch.cat([shared, given], dim=1)))
@@ -155,9 +183,9 @@ class Retrieval(nn.Module):
                 parameter.mul_(0.2)
 
     def forward(
-        self, query: Tensor, reference: Tensor, objectness: Tensor, summary: Tensor, text: Tensor, apart: Tensor,
-        size: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        self, query: Tensor, reference: Tensor, objectness: Tensor, summary: Tensor, text: Tensor, ours: Tensor,
+        theirs: Tensor, size: tuple[int, int], aligned: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
         """Fetch from the reference.
 
         Args:
@@ -166,12 +194,14 @@ class Retrieval(nn.Module):
             objectness: (P, L) how much of each reference token is the object.
             summary: (P, C) of the reference.
             text: (P, T) or (1, T).
-            apart: (P, H * W, L) squared distance within the object, relative to its size; 0 where it is not known.
+            ours: (P, H * W, 4) `towards` the places of the query's tokens; 0 where they are not known.
+            theirs: (P, L, 4) `from_there` of the reference's.
             size: (H, W).
+            aligned: whether the alignment matrix is asked for.
 
         Returns:
-            The query tokens (P, H * W, C), and the alignment matrix W (P, H * W, 1 + L), its first column that of
-            "nothing"; its rows sum to 1.
+            The query tokens (P, H * W, C), the objectness they were told (P, H * W), and the alignment matrix W
+            (P, H * W, 1 + L), its first column that of "nothing"; its rows sum to 1.
         """
         p, length, channels = query.shape
         width = channels // self.heads
@@ -181,13 +211,14 @@ class Retrieval(nn.Module):
         q_heads = q.view(p, length, self.heads, width).transpose(1, 2)
         k = k.reshape(p, -1, self.heads, width).transpose(1, 2)
         v = v.reshape(p, -1, self.heads, width).transpose(1, 2)
-        logits = (q_heads * (self.sharpness * width**-0.5)) @ k.transpose(2, 3)
-        far = functional.pad(apart, (1, 0))
-        weights = torch.softmax(logits - functional.relu(self.stiffness) * far[:, None], dim=-1)
-        told = functional.pad(objectness, (1, 0))
-        carried = (weights @ told[:, None, :, None])[..., 0].transpose(1, 2)
-        fetched = (weights @ v).transpose(1, 2).reshape(p, length, channels)
+        asked = _joined(q_heads * (self.sharpness * width**-0.5), functional.relu(self.stiffness) * ours[:, None])
+        offered = _joined(k, functional.pad(theirs, (0, 0, 1, 0))[:, None])
+        values = _joined(v, functional.pad(objectness, (1, 0))[:, None, :, None])
+        weights = torch.softmax(asked @ offered.transpose(2, 3), dim=-1) if aligned else None
+        fetched = attended(asked, offered, values) if weights is None else weights @ values
+        carried = fetched[..., width].transpose(1, 2)
+        fetched = fetched[..., :width].transpose(1, 2).reshape(p, length, channels)
         query = query + self.out(fetched) + self.agreement(q * fetched) + carried @ self.objectness
         grid = self.mix_norm(query).view(p, *size, channels).permute(0, 3, 1, 2)
         mixed = functional.relu(self.mix(grid)).permute(0, 2, 3, 1).reshape(p, length, channels)
-        return query + mixed, weights.mean(1)
+        return query + mixed, carried.mean(2), None if weights is None else weights.mean(1)

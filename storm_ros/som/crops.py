@@ -41,24 +41,41 @@ class Window:
 
 def cut(frame: RgbdFrame, window: Window, width: int, height: int) -> Floats:
     """Input planes (height, width, 7) of a window of a frame; what lies beyond the image is repeated, without depth."""
-    scale = np.array([window.width / width, window.height / height])
-    to_frame = np.array([
-        [scale[0], 0.0, window.x + 0.5 * scale[0] - 0.5], [0.0, scale[1], window.y + 0.5 * scale[1] - 0.5],
-    ])  # fmt: skip
-    flags = cv2.WARP_INVERSE_MAP
-    rgb = frame.rgb
-    coarser = float(scale.max())
+    to_frame = _to_frame(window, width, height)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    depth = cv2.warpAffine(frame.depth_m, to_frame, (width, height), flags=flags)
+    focal = frame.camera.fx * width / window.width
+    return input_planes(colours(frame, window, width, height), np.asarray(depth, np.float32), focal)
+
+
+def colours(frame: RgbdFrame, window: Window, width: int, height: int) -> npt.NDArray[np.uint8]:
+    """A window of a frame in colour (height, width, 3); what lies beyond the image is repeated."""
+    to_frame, rgb = _to_frame(window, width, height), frame.rgb
+    coarser = max(window.width / width, window.height / height)
     if coarser > 1.2:  # average what falls into one pixel
         size = round(coarser)
-        rgb = np.asarray(cv2.blur(rgb, (size, size)), dtype=np.uint8)
-        if size % 2 == 0:
-            to_frame[:, 2] += 0.5  # an even window lies half a pixel off
-    colour = cv2.warpAffine(
-        rgb, to_frame, (width, height), flags=cv2.INTER_LINEAR | flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    depth = cv2.warpAffine(frame.depth_m, to_frame, (width, height), flags=cv2.INTER_NEAREST | flags)
-    focal = frame.camera.fx / float(scale[0])
-    return input_planes(np.asarray(colour, np.uint8), np.asarray(depth, np.float32), focal)
+        x0, x1 = _around(window.x, window.width, frame.shape[1], size + 2)
+        y0, y1 = _around(window.y, window.height, frame.shape[0], size + 2)
+        rgb = np.asarray(cv2.blur(rgb[y0:y1, x0:x1], (size, size)), dtype=np.uint8)
+        even = 0.0 if size % 2 else 0.5  # an even window lies half a pixel off
+        to_frame[:, 2] += [even - x0, even - y0]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    colour = cv2.warpAffine(rgb, to_frame, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(colour, np.uint8)
+
+
+def _to_frame(window: Window, width: int, height: int) -> npt.NDArray[np.float64]:
+    """From pixels of a window brought to a size to those of its frame, (2, 3)."""
+    scale = window.width / width, window.height / height
+    return np.array([
+        [scale[0], 0.0, window.x + 0.5 * scale[0] - 0.5], [0.0, scale[1], window.y + 0.5 * scale[1] - 0.5],
+    ])  # fmt: skip
+
+
+def _around(start: float, length: float, limit: int, margin: int) -> tuple[int, int]:
+    """First pixel and the one after the last, of those from 0 to a limit that a stretch and its margin cover."""
+    first = int(np.clip(np.floor(start) - margin, 0, limit - 1))
+    return first, int(np.clip(np.ceil(start + length) + margin, first + 1, limit))
 
 
 def reference_crop(view: View, side: int) -> tuple[Floats, Floats]:

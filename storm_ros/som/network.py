@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from storm_ros.core.errors import InputError
 from storm_ros.encoders.nano import ChannelNorm, Features, NanoEncoder
-from storm_ros.som.attention import Retrieval, SelfAttention, Sharing
+from storm_ros.som.attention import Retrieval, SelfAttention, Sharing, from_there, towards
 from storm_ros.som.sizes import MAX_VIEWS, REFERENCE_MARGIN, SomConfig
 
 _WAVES = 4
@@ -49,14 +49,15 @@ class Output(NamedTuple):
         presence: (P,) logits.
         iou: (P,) logits of the mask's IoU.
         coarse: (blocks, P, H / 8, W / 8) objectness carried by each block, in [0, 1].
-        alignment: (blocks, P, H / 8 * W / 8, 1 + L) the alignment matrices; the first column is "nothing".
+        alignment: (blocks, P, H / 8 * W / 8, 1 + L) the alignment matrices; the first column is "nothing". None where
+            they were not asked for.
     """
 
     mask: Tensor
     presence: Tensor
     iou: Tensor
     coarse: Tensor
-    alignment: Tensor
+    alignment: Tensor | None
 
 
 class SomNetwork(nn.Module):
@@ -140,7 +141,7 @@ class SomNetwork(nn.Module):
 
     def decide(
         self, features: Features, described: Described, extent: Tensor | None = None, text: Tensor | None = None,
-        *, sharp: float | None = 0.0,
+        *, sharp: float | None = 0.0, aligned: bool = True,
     ) -> Output:  # fmt: skip
         """Look for references in query images.
 
@@ -152,6 +153,7 @@ class SomNetwork(nn.Module):
             text: (P, T) embedding of a text about each object; zeros where there is none.
             sharp: sharpen the masks of pairs whose presence is at least this, in [0, 1], where the network can; None:
                 those of none.
+            aligned: whether the alignment matrices are asked for.
 
         Raises:
             InputError: the references cannot be shared out among the images.
@@ -168,24 +170,26 @@ class SomNetwork(nn.Module):
         known = (width_in_objects > 0).to(tokens)
         place = _grid(height, width, tokens) * width_in_objects
         tokens = tokens + self.where(_waves(place)) * known
-        apart = _squared_distance(place, described.place) * known
+        ours, theirs = towards(place) * known, from_there(described.place)
         told: list[Tensor] = []
         alignment: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             shallow = number < max(1, len(self.blocks) // 2) or not c.deep
             reference = described.original if shallow else described.refined
-            tokens, weights = block(
-                tokens, reference, described.objectness, described.summary, text, apart, (height, width)
+            tokens, carried, weights = block(
+                tokens, reference, described.objectness, described.summary, text, ours, theirs, (height, width), aligned
             )
-            alignment.append(weights)
-            told.append((weights[..., 1:] @ described.objectness[..., None])[..., 0])
+            told.append(carried)
+            if weights is not None:
+                alignment.append(weights)
         coarse = torch.stack(told).view(len(told), -1, height, width)
         decoded = self._decoded(tokens, features.fine, coarse[-1])
         mask = self.mask(decoded)[:, 0]
         judged = self.judge(_summary(tokens, described.summary, told[-1], mask))
         if sharp is not None and self.config.sharp:
             mask = self._sharpened(decoded, mask, features, torch.sigmoid(judged[:, 0]) >= sharp)
-        return Output(mask, judged[:, 0], judged[:, 1], coarse, torch.stack(alignment))
+        matrices = torch.stack(alignment) if alignment else None
+        return Output(mask, judged[:, 0], judged[:, 1], coarse, matrices)
 
     def _decoded(self, tokens: Tensor, fine: Tensor, told: Tensor) -> Tensor:
         p, height, width = told.shape
@@ -251,12 +255,6 @@ def _waves(place: Tensor) -> Tensor:
     scale = 0.5 * math.pi * 2.0 ** torch.arange(_WAVES, device=place.device)
     angle = (place[..., None] * scale.to(place.dtype)).flatten(-2)
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
-
-
-def _squared_distance(ours: Tensor, theirs: Tensor) -> Tensor:
-    """(P, A, L) between places (P, A, 2) and (P, L, 2)."""
-    cross = ours @ theirs.transpose(1, 2)
-    return (ours.square().sum(-1)[..., None] + theirs.square().sum(-1)[:, None] - 2.0 * cross).clamp_min(0.0)
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -176,33 +176,35 @@ def _score_map(
     z = frame.depth_m[rows, cols]
     known = z > 0.1
     rows, cols, z = rows[known], cols[known], z[known]
-    cell_px = template.side_m * frame.camera.fx / z / _GRID
+    cell_px = (template.side_m * frame.camera.fx / z / _GRID).astype(np.float32)
     octave = np.clip(np.rint(np.log2(cell_px / stride)), finest, _OCTAVES - 1).astype(int)
-    offsets = np.arange(_GRID) - (_GRID - 1) / 2.0
+    offsets = np.arange(_GRID, dtype=np.float32) - np.float32((_GRID - 1) / 2.0)
     scores = np.zeros(len(rows), dtype=np.float32)
     use = template.weight.ravel() > 0.35
     cells = np.flatnonzero(use)
     target = template.features.reshape(-1, template.features.shape[2])[cells]
     share = template.weight.ravel()[cells]
     relief = template.relief_m.ravel()[cells]
+    flat = np.nan_to_num(relief)
     dy, dx = np.repeat(offsets, _GRID)[cells], np.tile(offsets, _GRID)[cells]
     for level in np.unique(octave):
         here = np.flatnonzero(octave == level)
         features = octaves[int(level)]
-        v = rows[here, None] + dy * cell_px[here, None]
-        u = cols[here, None] + dx * cell_px[here, None]
-        inside = (v >= 0) & (u >= 0) & (v < frame.shape[0]) & (u < frame.shape[1])
-        v, u = np.clip(v, 0, frame.shape[0] - 1), np.clip(u, 0, frame.shape[1] - 1)
         pixels = stride * 2**level
-        r = np.minimum((v / pixels).astype(np.intp), features.shape[0] - 1)
-        c = np.minimum((u / pixels).astype(np.intp), features.shape[1] - 1)
-        cosine = np.einsum("nkc,kc->nk", features[r, c], target)
-        depth = frame.depth_m[v.astype(np.intp), u.astype(np.intp)]
-        middle = np.median(np.where(depth > 0, depth - np.nan_to_num(relief), z[here, None]), axis=1)
-        off = np.abs(depth - middle[:, None] - relief)
-        agrees = np.where((depth > 0) & np.isfinite(relief), np.exp(-((off / (0.5 * template.radius_m)) ** 2)), 0.6)
-        value = np.where(inside, cosine * (0.55 + 0.45 * agrees), 0.0)
-        scores[here] = (value * share).sum(1) / share.sum()
+        grid = features.shape[:2]
+        alike = features.reshape(-1, features.shape[2]) @ target.T  # of each cell of the image to each of the template
+        v = rows[here, None].astype(np.float32) + dy * cell_px[here, None]
+        u = cols[here, None].astype(np.float32) + dx * cell_px[here, None]
+        inside = (v >= 0) & (u >= 0) & (v < frame.shape[0]) & (u < frame.shape[1])
+        v, u = np.clip(v, 0, frame.shape[0] - 1).astype(np.int32), np.clip(u, 0, frame.shape[1] - 1).astype(np.int32)
+        r, c = np.minimum(v // pixels, grid[0] - 1), np.minimum(u // pixels, grid[1] - 1)
+        cosine = alike[r * grid[1] + c, np.arange(len(cells))]
+        depth = frame.depth_m[v, u]
+        middle = np.median(np.where(depth > 0, depth - flat, z[here, None]), axis=1)
+        off = (depth - middle[:, None] - relief) / np.float32(0.5 * template.radius_m)
+        agrees = np.where((depth > 0) & np.isfinite(relief), np.exp(-np.square(off)), np.float32(0.6))
+        value = np.where(inside, cosine * (np.float32(0.55) + np.float32(0.45) * agrees), np.float32(0.0))
+        scores[here] = value @ share / share.sum()
     return rows, cols, scores
 
 

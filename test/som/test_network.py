@@ -214,6 +214,20 @@ def test_rows_of_the_alignment_sum_to_one_and_carry_the_objectness(network: SomN
     assert torch.allclose(out.coarse, by_hand, atol=1e-6)
 
 
+def test_the_answer_is_the_same_whether_the_alignment_is_asked_for_or_not(network: SomNetwork) -> None:
+    planes, reference, masks = inputs(network)
+    which = torch.tensor([0, 1, 0, 2, 1, 0])
+    with torch.no_grad():
+        features, pairs = network.encode(planes), network.describe(reference, masks).chosen(which)
+        extent = torch.tensor([2.0, 0.0, 1.4, 2.0, 2.0, 0.0])
+        full = network.decide(features, pairs, extent)
+        lean = network.decide(features, pairs, extent, aligned=False)
+    assert lean.alignment is None
+    assert full.alignment is not None
+    for ours, theirs in zip(full[:4], lean[:4], strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
 def test_a_known_size_draws_tokens_to_the_same_place_of_the_object(network: SomNetwork) -> None:
     """Everything looks alike: only the place can tell, and only where the size is known."""
     side = network.config.reference_px

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install sto
 from storm_ros.core.config import SegmenterConfig  # noqa: E402
 from storm_ros.core.errors import InputError, StormError  # noqa: E402
 from storm_ros.core.protocols import Segmenter  # noqa: E402
+from storm_ros.encoders import ColourGradientEncoder  # noqa: E402
 from storm_ros.som.crops import Window  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
 from storm_ros.som.proposals import (  # noqa: E402
@@ -25,7 +26,7 @@ from storm_ros.som.proposals import (  # noqa: E402
 )
 from storm_ros.som.segmenter import SomSegmenter, full_mask  # noqa: E402
 from storm_ros.som.sizes import LOOK_MARGIN  # noqa: E402
-from storm_ros.som.template import Place  # noqa: E402
+from storm_ros.som.template import Place, TemplateSegmenter  # noqa: E402
 
 
 @pytest.fixture
@@ -74,6 +75,26 @@ def test_whole_image_only(network: SomNetwork, a_reference: Maker, square_frame:
     frame, _ = square_frame(1)
     found = segmenter.segment(frame, segmenter.describe(a_reference()))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(("sure", "asked"), [(20.0, 0), (0.0, 1)])
+def test_the_template_is_asked_only_where_no_look_is_sure(
+    network: SomNetwork, a_reference: Maker, square_frame: Maker, sure: float, asked: int
+) -> None:
+    class Counting(TemplateSegmenter):
+        calls = 0
+
+        def places(self, *args: Any, **more: Any) -> Any:
+            self.calls += 1
+            return super().places(*args, **more)
+
+    torch.nn.init.zeros_(network.mask.weight)  # no mask, so that no window cuts one off
+    torch.nn.init.constant_(network.judge[2].bias, sure)
+    template = Counting(ColourGradientEncoder())
+    segmenter = SomSegmenter(SegmenterConfig(name="som", presence=0.0), network, template)
+    frame, _ = square_frame(1)
+    segmenter.segment(frame, segmenter.describe(a_reference()))
+    assert template.calls == asked
 
 
 @pytest.mark.parametrize("views", [0, 17])

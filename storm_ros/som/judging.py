@@ -1,0 +1,91 @@
+"""How likely a candidate is the object: the network's word, weighed with the candidate's size and colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from storm_ros.core.types import Mask, RgbdFrame, View
+from storm_ros.som.colour_counts import Counts, palette
+from storm_ros.som.proposals import Look, cut_off
+
+SIGNALS = ("presence", "overlap", "sureness", "cut", "length", "larger", "area", "colours")
+"""What `signals` measures: logits of the presence and of the mask's IoU that the network expects, mean logit inside the
+mask, whether the window cuts it off, differences in length and size to the reference (logarithms; of the size with its
+sign, too), and the share of colours in common."""
+
+_MEAN = np.array([1.191, -0.242, 1.048, 0.123, 0.473, -0.406, 0.455, 0.608])
+_WEIGHT = np.array([0.430, 0.411, 0.839, -0.962, -0.359, -0.002, -0.367, 5.278])
+_BIAS = -0.340  # these three: `storm_ros.training.chances`, 479 candidates of 300 cases
+
+_SMALL_M = 0.001
+_UNKNOWN = 0.3  # logarithm by which sizes are taken to differ where there is no depth
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a reference looks like.
+
+    Attributes:
+        palettes: of each view.
+        length_m: longer side as its views show it; 0 where it is not known.
+        side_m: square root of the area that its views show; 0 where it is not known.
+    """
+
+    palettes: tuple[Counts, ...]
+    length_m: float
+    side_m: float
+
+
+def looks_of(views: tuple[View, ...]) -> Looks:
+    """Measure a reference's views, whose masks are not empty."""
+    sizes = [extent_m(view.frame, view.mask) for view in views]
+    known = np.array([size for size in sizes if size[0] > 0]).reshape(-1, 2)
+    length_m, side_m = np.median(known, axis=0) if len(known) else (0.0, 0.0)
+    return Looks(tuple(palette(view.frame.rgb, view.mask) for view in views), float(length_m), float(side_m))
+
+
+def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:
+    """Longer side, and square root of the area, of what a mask shows at its median depth, metres; 0 without depth."""
+    depth = frame.depth_m[mask]
+    depth = depth[depth > 0]
+    if not depth.size:
+        return 0.0, 0.0
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    longer = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0])) + 1
+    pixel_m = float(np.median(depth)) / frame.camera.fx
+    return longer * pixel_m, float(np.sqrt(np.count_nonzero(mask))) * pixel_m
+
+
+def signals(frame: RgbdFrame, look: Look, mask: Mask, reference: Looks) -> npt.NDArray[np.float64]:
+    """What tells whether a candidate is the object, (8,) in the order of `SIGNALS`.
+
+    Args:
+        frame: the image.
+        look: whose mask it is.
+        mask: of the candidate, not empty.
+        reference: what is looked for.
+    """
+    inside = look.logits[look.logits > 0]
+    length_m, side_m = extent_m(frame, mask)
+    length, larger, area = _UNKNOWN, 0.0, _UNKNOWN
+    if length_m > 0 and reference.length_m > 0:
+        length = abs(float(np.log((length_m + _SMALL_M) / (reference.length_m + _SMALL_M))))
+        larger = float(np.log((side_m + _SMALL_M) / (reference.side_m + _SMALL_M)))
+        area = abs(larger)
+    seen = palette(frame.rgb, mask)
+    alike = max(float(np.minimum(seen, own).sum()) for own in reference.palettes)
+    sure, cut = float(inside.mean()) if inside.size else 0.0, float(any(cut_off(frame, look)))
+    return np.array([_logit(look.presence), _logit(look.iou), sure, cut, length, larger, area, alike])
+
+
+def chance(measured: npt.NDArray[np.float64]) -> float:
+    """How likely a candidate with such signals (8,) is the object, by a logistic regression on simulated scenes."""
+    return float(1.0 / (1.0 + np.exp(-(float(_WEIGHT @ (measured - _MEAN)) + _BIAS))))
+
+
+def _logit(probability: float) -> float:
+    kept = min(max(probability, 1e-4), 1.0 - 1e-4)
+    return float(np.log(kept / (1.0 - kept)))
