@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from storm_ros.core.config import SearchConfig
 from storm_ros.core.errors import NoDepthError
+from storm_ros.core.evident import evident_cause, shown
 from storm_ros.core.references import same_image
+from storm_ros.core.rivals import bar, behind
 from storm_ros.core.state import ObjectState, Parts
 from storm_ros.core.timing import Clock
-from storm_ros.core.types import LossCause, Pose, PoseEstimate, Reference, RgbdFrame, TrackStatus
+from storm_ros.core.types import Pose, PoseEstimate, RgbdFrame, TrackStatus
 
 _AT_HOME = 0.5  # of the margin: what is found where the object was, and no better than this, may be another thing
-_MOSTLY_HIDDEN = 0.5
 _CLEAR_SHARE = 0.93
-_ENOUGH_PIXELS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +51,10 @@ def find(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdFram
         best = _where_it_was(parts, search, state, state.loss.last.cam_T_obj, frame, clock)
         if best is not None and (state.usual is None or best.energy <= state.usual + _AT_HOME * search.margin):
             return best
+    with clock.stage("track"):
+        hidden = behind(parts, state, frame)
+    if hidden:
+        return best
     with clock.stage("segment"):
         candidates = parts.segmenter.segment(frame, state.description)
     for candidate in candidates:
@@ -103,40 +105,6 @@ def follow_found(
     return Found(estimate, energy, shown(estimate, state.reference) >= _CLEAR_SHARE * search.min_score)
 
 
-def shown(estimate: PoseEstimate, reference: Reference) -> float:
-    """Score in [0, 1] of a pose that nothing is known of but this: what is hidden, or tiny, speaks for nothing.
-
-    A track that was followed may well be half hidden or far away, but a piece of anything fits half a model, or a few
-    pixels.
-
-    Args:
-        estimate: the pose with its evidence.
-        reference: of the object; one that was small itself may be found as small.
-    """
-    score = estimate.score * (1.0 - estimate.occluded)
-    if estimate.mask is None:
-        return score
-    enough = min(_ENOUGH_PIXELS, 0.5 * np.count_nonzero(reference.views[0].mask))
-    return score * min(1.0, np.count_nonzero(estimate.mask) / enough)
-
-
-def evident_cause(estimate: PoseEstimate, search: SearchConfig) -> LossCause | None:
-    """A cause that needs no energy to be seen: out of view, or no depth."""
-    if estimate.in_view < search.min_in_view:
-        return LossCause.OUT_OF_VIEW
-    if estimate.depth_coverage < search.min_depth:
-        return LossCause.NO_DEPTH
-    return None
-
-
-def likely_cause(estimate: PoseEstimate, search: SearchConfig) -> LossCause:
-    """Why a pose that should be right finds no object: ENERGY when nothing else explains it."""
-    evident = evident_cause(estimate, search)
-    if evident is not None:
-        return evident
-    return LossCause.OCCLUDED if estimate.occluded > _MOSTLY_HIDDEN else LossCause.ENERGY
-
-
 def _where_it_was(
     parts: Parts, search: SearchConfig, state: ObjectState, last: Pose, frame: RgbdFrame, clock: Clock
 ) -> Found | None:
@@ -157,9 +125,6 @@ def _accepted(
 
 
 def _believable(parts: Parts, search: SearchConfig, state: ObjectState, energy: float) -> bool:
-    """Whether an energy is that of a good frame, by itself and next to what was usual while the object was tracked.
-
-    By itself that of a look-alike may be, and nothing better is in sight while the object is away.
-    """
-    usual = state.usual is None or energy <= state.usual + search.margin
-    return usual and energy <= parts.gate.start().threshold
+    """Whether an energy is that of a good frame, by itself and next to what was usual while the object was tracked."""
+    most = bar(state, search)
+    return (most is None or energy <= most) and energy <= parts.gate.start().threshold

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from storm_ros.core import motion as motion_model
 from storm_ros.core.config import SearchConfig
-from storm_ros.core.finding import evident_cause, likely_cause
+from storm_ros.core.evident import evident_cause, likely_cause
 from storm_ros.core.motion import Motion
 from storm_ros.core.reporting import Outcome, result_of, silent
 from storm_ros.core.state import Loss, ObjectState, Parts
@@ -15,6 +15,7 @@ from storm_ros.core.timing import Clock
 from storm_ros.core.types import EventType, LossCause, PoseEstimate, RgbdFrame, TrackEvent, TrackStatus
 
 _USUAL_SHARE = 0.1  # of a good frame in the average of what is usual
+_OUTLIER = 1.0  # a frame counts as no worse than this above it: the last ones before a loss are on their way out
 
 
 def is_stale(motion: Motion, stamp_ns: int, search: SearchConfig) -> bool:
@@ -55,13 +56,17 @@ def follow(parts: Parts, search: SearchConfig, state: ObjectState, frame: RgbdFr
             gate=gate,
             motion=motion,
             trusted=motion,
-            usual=energy if state.usual is None else state.usual + _USUAL_SHARE * (energy - state.usual),
+            usual=_usual(state.usual, energy),
             doubts=(),
             status=TrackStatus.TRACKING,
             model=parts.pose.remember(frame, state.model, estimate),
             memory=parts.verifier.remember(frame, estimate, state.memory),
         )
     return after, result_of(parts, after, estimate, energy), []
+
+
+def _usual(before: float | None, energy: float) -> float:
+    return energy if before is None else before + _USUAL_SHARE * min(energy - before, _OUTLIER)
 
 
 def _doubt(

@@ -72,6 +72,7 @@ class ObjectState:
         motion: the last pose, with its velocity; None without one.
         trusted: the last one of a good frame.
         usual: energy of good frames, a slow average; None before the first.
+        rival: of the most alike other thing in the reference's image, see `rivals.rival_energy`.
         doubts: what may have happened, by each of the bad frames in a row.
         loss: how the track was lost; None while there is one, and before the first.
         tentative: a found pose that is not reported yet.
@@ -88,6 +89,7 @@ class ObjectState:
     motion: Motion | None = None
     trusted: Motion | None = None
     usual: float | None = None
+    rival: float | None = None
     doubts: tuple[LossCause, ...] = ()
     loss: Loss | None = None
     tentative: Tentative | None = None

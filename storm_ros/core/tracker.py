@@ -15,6 +15,7 @@ from storm_ros.core.following import follow, is_stale, withdrawn
 from storm_ros.core.recovering import search_for
 from storm_ros.core.references import checked_mask, make_reference
 from storm_ros.core.reporting import silent
+from storm_ros.core.rivals import rival_energy
 from storm_ros.core.searching import Answer, BackgroundSearch
 from storm_ros.core.state import ObjectState, Parts, TrackerState
 from storm_ros.core.timing import Clock
@@ -86,15 +87,21 @@ def step(
     return TrackerState(objects), TrackResult(frame.index, frame.stamp_ns, results, tuple(events), clock.milliseconds)
 
 
-def add_object(parts: Parts, state: TrackerState, reference: Reference) -> TrackerState:
+def add_object(
+    parts: Parts, state: TrackerState, reference: Reference, search: SearchConfig | None = None
+) -> TrackerState:
     """The state with one more object, or one object replaced; the first view's pose starts its track."""
+    search = search or SearchConfig()
     view = reference.views[0]
     event = TrackEvent(EventType.REFERENCE_SET, reference.object_id, view.frame.index, view.frame.stamp_ns)
+    model, description = parts.pose.prepare(reference), parts.segmenter.describe(reference)
+    memory = parts.verifier.start(reference)
     added = ObjectState(
         reference=reference,
-        model=parts.pose.prepare(reference),
-        description=parts.segmenter.describe(reference),
-        memory=parts.verifier.start(reference),
+        model=model,
+        description=description,
+        memory=memory,
+        rival=rival_energy(parts, search, reference, model, description, memory) if search.rivals else None,
         status=TrackStatus.SEARCHING,
         gate=parts.gate.start(),
         news=(event,),
@@ -180,7 +187,7 @@ class Tracker:
 
     def add_reference(self, reference: Reference) -> Reference:
         """Track an object whose reference is already known (made earlier, or loaded)."""
-        self.state = add_object(self.parts, self.state, reference)
+        self.state = add_object(self.parts, self.state, reference, self.config.search)
         return reference
 
     def clear_reference(self, object_id: str) -> None:

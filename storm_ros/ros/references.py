@@ -114,7 +114,7 @@ def prepare_object(parts: Parts, search: SearchConfig, reference: Reference, *, 
 
     An object shown in the current image is followed from there on at once; others are searched for first.
     """
-    state = loop.add_object(parts, TrackerState(), reference)
+    state = loop.add_object(parts, TrackerState(), reference, search)
     if live:
         state, _ = loop.step(parts, search, state, reference.views[0].frame)
     return state.objects[reference.object_id]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +24,10 @@ _MARGIN = 1.4  # side of the crop relative to the projected object
 _LEAST_SHARE = 0.6  # of the diameter: an object seen end-on gets no closer look than this
 _MIN_DISTANCE_M = 0.05
 _LOG = np.log((np.arange(256, dtype=np.float32) + 12.0) / 139.0)  # dark pixels' noise does not count for much
+_BLUR = 0.45  # standard deviation of the blur before pixels are left out, in pixels of the crop
+_SHARP = 1.2  # pixels of the image per pixel of the crop up to which none is left out
+_HALVED_BLUR = 1.0  # standard deviation of the blur of cv2.pyrDown
+_NO_BLUR = 0.3
 _FARTHEST = 2.5  # of the radius: what lies farther off is just elsewhere
 
 
@@ -117,21 +123,37 @@ def cut_crop(frame: RgbdFrame, mask: Mask | None, cam_T_obj: Pose, shape: Shape,
         [[scale, 0.0, left - x0 + 0.5 * scale - 0.5], [0.0, scale, top - y0 + 0.5 * scale - 0.5]]
     )  # fmt: skip
     linear, nearest = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    colours = np.ascontiguousarray(frame.rgb[there])
-    if scale > 1.2:  # average what falls into one pixel
-        colours = cv2.GaussianBlur(colours, (0, 0), 0.45 * scale)
     grey = (127.0, 127.0, 127.0)
-    rgb = cv2.warpAffine(colours, to_part, (side, side), flags=linear, borderValue=grey)
+    colours, fewer = _averaged(np.ascontiguousarray(frame.rgb[there]), scale)
+    rgb = cv2.warpAffine(colours, to_part / fewer, (side, side), flags=linear, borderValue=grey)
     depth = cv2.warpAffine(np.ascontiguousarray(frame.depth_m[there]), to_part, (side, side), flags=nearest)
     if mask is not None:
-        part = mask[there].astype(np.float32)
-        if scale > 1.2:
-            part = cv2.GaussianBlur(part, (0, 0), 0.45 * scale)
-        cover = cv2.warpAffine(part, to_part, (side, side), flags=linear)
+        part, fewer = _averaged(mask[there].astype(np.float32), scale)
+        cover = cv2.warpAffine(part, to_part / fewer, (side, side), flags=linear)
     return Crop(
         np.asarray(rgb, np.uint8), np.asarray(depth, np.float32), np.asarray(cover, np.float32), small,
         np.array(cam_T_obj, dtype=np.float64),
     )  # fmt: skip
+
+
+def _averaged(image: npt.NDArray[Any], scale: float) -> tuple[npt.NDArray[Any], int]:
+    """An image from which every scale-th pixel may be taken: blurred, and with every second pixel only if that is few.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        scale: its pixels per pixel of the crop.
+
+    Returns:
+        The image, and by what its coordinates are to be divided.
+    """
+    wide = _BLUR * scale
+    if scale <= _SHARP:
+        return image, 1
+    if wide <= _HALVED_BLUR:
+        return cv2.GaussianBlur(image, (0, 0), wide), 1
+    rest = 0.5 * math.sqrt(wide**2 - _HALVED_BLUR**2)
+    small = cv2.pyrDown(image)
+    return (cv2.GaussianBlur(small, (0, 0), rest) if rest > _NO_BLUR else small), 2
 
 
 def crop_planes(crop: Crop, shape: Shape) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from storm_ros.tom.crops import Shape
 _TURN_RAD = np.deg2rad(12.0)
 _DISTANCE_RATIO = 1.35
 _LOOK = 0.25
+_FRESH = 0.1  # of a full difference: what differs by less tells nothing new
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,11 @@ def unlike(a: Entry, b: Entry) -> float:
     return max(turn, float(nearer), look)
 
 
+def tells_nothing_new(memory: TomMemory, entry: Entry) -> bool:
+    """Whether a view is so like one that is kept that taking its place would be a waste of time."""
+    return any(unlike(entry, other) < _FRESH for other in reversed(memory.kept))
+
+
 def with_view(memory: TomMemory, entry: Entry, capacity: int) -> TomMemory:
     """The memory after a good view.
 
@@ -110,20 +116,13 @@ def between(
     Returns:
         (V, 3): cosine between the view directions, cosine of the whole turn, 1 for a reference view.
     """
-    own = _towards(cam_T_obj, center)
-    return np.array(
-        [
-            [
-                float(own @ _towards(pose, center)),
-                float((np.sum(cam_T_obj[:3, :3] * pose[:3, :3]) - 1.0) / 2.0),
-                float(reference),
-            ]
-            for pose, reference in zip(poses, references, strict=True)
-        ],
-        dtype=np.float32,
-    )
+    others = np.stack(poses)
+    towards = _towards(np.concatenate([cam_T_obj[None], others]), center)
+    turns = (np.einsum("ij,vij->v", cam_T_obj[:3, :3], others[:, :3, :3]) - 1.0) / 2.0
+    return np.stack([towards[1:] @ towards[0], turns, np.asarray(references, np.float64)], axis=1).astype(np.float32)
 
 
-def _towards(pose: Pose, center: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    way = -pose[:3, :3].T @ pose[:3, 3] - center
-    return way / max(float(np.linalg.norm(way)), 1e-9)
+def _towards(poses: npt.NDArray[np.float64], center: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unit vectors (V, 3) from the object's centre towards the camera, for poses (V, 4, 4)."""
+    way = -np.einsum("vji,vj->vi", poses[:, :3, :3], poses[:, :3, 3]) - center
+    return way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)

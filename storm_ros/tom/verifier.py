@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ from storm_ros.tom.crops import COLOURS, PLACES, Crop, Shape, crop_planes, cut_c
 from storm_ros.tom.energy import energy_of
 from storm_ros.tom.evidence import EVIDENCE, evidence, joint_energy
 from storm_ros.tom.loading import load_tom
-from storm_ros.tom.memory import Entry, TomMemory, between, with_view
-from storm_ros.tom.network import Stored, Tokens, TomNetwork
+from storm_ros.tom.memory import Entry, TomMemory, between, tells_nothing_new, with_view
+from storm_ros.tom.network import Asked, Stored, Tokens, TomNetwork
 from storm_ros.tom.sizes import CROP_PX
 
 HOPELESS = 20.0
@@ -48,7 +48,7 @@ class TomVerifier:
     """Energy = minus the logit of the verifying network, and a share of the pose's own; above `tau` a frame is bad.
 
     It keeps nothing between calls but the tokens and the energy of estimates that still live, so that a view that is
-    remembered after its energy was asked for is not looked at again.
+    remembered after its energy was asked for is not looked at again, and of living memories the views last asked.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class TomVerifier:
             network, tau = load_tom(self.config.weights)
         self.network, self.tau = network.eval(), float(tau)
         self._seen: weakref.WeakKeyDictionary[PoseEstimate, _Seen] = weakref.WeakKeyDictionary()
+        self._asked: weakref.WeakKeyDictionary[TomMemory, tuple[list[int], Asked]] = weakref.WeakKeyDictionary()
         self._warm_up()
 
     def start(self, reference: Reference) -> TomMemory:
@@ -85,7 +86,8 @@ class TomVerifier:
                 f"object {reference.object_id!r} has no view with the object before the camera: set its reference again"
             )
         tokens = self._tokens(usable, shape)
-        entries = [self._entry(_one(tokens, i), crop.cam_T_obj) for i, crop in enumerate(usable)]
+        seen = [(_one(tokens, i), crop.cam_T_obj) for i, crop in enumerate(usable)]
+        entries = [self._stored(self._entry(*view), view[0]) for view in seen]
         return TomMemory(shape, tuple(entries))
 
     def energy(self, frame: RgbdFrame, estimate: PoseEstimate, memory: TomMemory) -> float:
@@ -106,10 +108,13 @@ class TomVerifier:
         entries, flags = (memory.entries, [True] * len(memory.references) + [False] * len(memory.kept))
         lie = between(estimate.cam_T_obj, memory.shape.center, [entry.cam_T_obj for entry in entries], flags)
         chosen = nearest_views(lie, self.network.config.asked)
-        views: list[Stored] = [entries[i].features for i in chosen]
         figures = evidence(estimate)
         with inference(_THREADS):
-            logit = self._logit(tokens, views, lie[chosen], figures)
+            before, asked = self._asked.get(memory, (None, None))
+            if asked is None or before != chosen:
+                asked = self._views([entries[i].features for i in chosen])
+                self._asked[memory] = chosen, asked
+            logit = self._logit(tokens, asked, lie[chosen], figures)
         energy = float(joint_energy(np.array(logit), figures.astype(np.float64)))
         if not math.isfinite(energy):
             raise StormError(
@@ -126,7 +131,10 @@ class TomVerifier:
             return memory
         tokens = self._look(frame, estimate, memory.shape)
         assert tokens is not None  # it has an energy
-        return with_view(memory, self._entry(tokens, estimate.cam_T_obj), self.config.memory)
+        entry = self._entry(tokens, estimate.cam_T_obj)
+        if tells_nothing_new(memory, entry):
+            return memory
+        return with_view(memory, self._stored(entry, tokens), self.config.memory)
 
     def _look(self, frame: RgbdFrame, estimate: PoseEstimate, shape: Shape) -> Tokens | None:
         """Tokens (1, L, ...) of an estimate's crop; None when the object is not before the camera."""
@@ -138,11 +146,13 @@ class TomVerifier:
             seen = self._seen[estimate] = _Seen(shape, self._tokens([crop], shape))
         return seen.tokens
 
+    def _views(self, views: Sequence[Stored]) -> Asked:
+        return self.network.asked(Stored(*(torch.cat(parts)[None] for parts in zip(*views, strict=True))))
+
     def _logit(
-        self, tokens: Tokens, views: Sequence[Stored], lie: npt.NDArray[np.float32], figures: npt.NDArray[np.float32]
+        self, tokens: Tokens, asked: Asked, lie: npt.NDArray[np.float32], figures: npt.NDArray[np.float32]
     ) -> float:
-        asked = self.network.asked(Stored(*(torch.cat(parts)[None] for parts in zip(*views, strict=True))))
-        there = torch.ones(1, len(views), dtype=torch.bool)
+        there = torch.ones(1, len(lie), dtype=torch.bool)
         lie_, figures_ = torch.from_numpy(lie)[None], torch.from_numpy(figures)[None]
         return float(self.network.decide(tokens, asked, lie_, there, figures_)[0])
 
@@ -153,12 +163,15 @@ class TomVerifier:
             return self.network.tokens(self.network.encode(planes), places)
 
     def _entry(self, tokens: Tokens, cam_T_obj: npt.NDArray[np.float64]) -> Entry:
+        """A view by what it looks like, still without what the network keeps of it."""
         with inference(_THREADS):
-            stored = self.network.store(tokens)
-            weight = tokens.share[0] + 1e-3
-            look = weight @ tokens.features[0]
-            look = (look / look.norm().clamp_min(1e-6)).numpy()
-        return Entry(stored, look, np.array(cam_T_obj, dtype=np.float64))
+            look = ((tokens.share[0] + 1e-3) @ tokens.features[0]).numpy()
+        unit = np.asarray(look / max(float(np.linalg.norm(look)), 1e-6), np.float32)
+        return Entry(None, unit, np.array(cam_T_obj, dtype=np.float64))
+
+    def _stored(self, entry: Entry, tokens: Tokens) -> Entry:
+        with inference(_THREADS):
+            return replace(entry, features=self.network.store(tokens))
 
     def _warm_up(self) -> None:
         """Let the network judge an empty crop: what PyTorch sets up at its first use is no part of the first frame."""
@@ -166,9 +179,8 @@ class TomVerifier:
             planes = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, CHANNELS), np.float32))
             places = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, PLACES + COLOURS), np.float32))
             tokens = self.network.tokens(self.network.encode(planes), places)
-            self._logit(
-                tokens, [self.network.store(tokens)] * 2, np.ones((2, 3), np.float32), np.zeros(EVIDENCE, np.float32)
-            )
+            asked = self._views([self.network.store(tokens)] * 2)
+            self._logit(tokens, asked, np.ones((2, 3), np.float32), np.zeros(EVIDENCE, np.float32))
 
 
 def nearest_views(lie: npt.NDArray[np.float32], count: int) -> list[int]:

@@ -56,7 +56,7 @@ def frames(recording: SimulatedRecording) -> list[RgbdFrame]:
 
 def tracker_of(recording: SimulatedRecording, frames: list[RgbdFrame]) -> tuple[Tracker, HeldUp]:
     """One object is pointed at in frame 1, where the tracking begins; another, of frame 0, must be found."""
-    settings = {"search.background": True, "search.confirm": 1, "search.every": 1}
+    settings = {"search.background": True, "search.confirm": 1, "search.every": 1, "search.rivals": False}
     tracker = create_tracker(with_values(StormConfig(), settings))
     segmenter = HeldUp(tracker.parts.segmenter)
     tracker.parts = replace(tracker.parts, segmenter=segmenter)

@@ -108,7 +108,7 @@ class Scripted:
 
 def make(script: Scripted, **search: float) -> tuple[Parts, SearchConfig]:
     gate = EnergyGate(GateConfig(tau=0.0, patience=3, smoothing=1.0))
-    settings = {"every": 1, "min_score": 0.6, "min_probability": 0.0, "confirm": 0, **search}
+    settings = {"every": 1, "min_score": 0.6, "min_probability": 0.0, "confirm": 0, "rivals": False, **search}
     return Parts(script, script, script, script, gate), SearchConfig(**settings)
 
 
@@ -116,7 +116,7 @@ def run(
     script: Scripted, last: int, *, reference: RgbdFrame | None = None, seconds: float = 0.1, **search: float
 ) -> list[TrackResult]:
     parts, settings = make(script, **search)
-    state = add_object(parts, TrackerState(), make_reference(parts, reference or frame(0), MASK, "cup"))
+    state = add_object(parts, TrackerState(), make_reference(parts, reference or frame(0), MASK, "cup"), settings)
     results = []
     for i in range(last + 1):
         state, result = step(parts, settings, state, frame(i, seconds))  # read anew: equal, not the same object

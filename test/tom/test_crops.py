@@ -9,7 +9,9 @@ import pytest
 
 from storm_ros.core import se3
 from storm_ros.core.errors import InputError
+from storm_ros.core.types import Camera, Mesh, RgbdFrame
 from storm_ros.tom.crops import crop_square, cut_crop, object_places, shape_of
+from storm_ros.tom.sizes import CROP_PX
 
 
 def test_the_square_holds_the_object_with_a_margin(boxes: Any) -> None:
@@ -84,3 +86,28 @@ def test_a_mask_of_another_size_is_refused(boxes: Any) -> None:
     shot, shape = boxes.shoot(), shape_of(boxes.meshes[0])
     with pytest.raises(InputError, match="make them equal"):
         cut_crop(shot.frame, shot.mask[:-1], shot.ours, shape)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0, 3.3, 5.0])
+def test_a_crop_shows_the_mean_of_what_falls_into_a_pixel_wherever_it_is_taken_from(scale: float) -> None:
+    """A smooth picture keeps its values and its place; a fine chequerboard becomes grey."""
+    camera = Camera(640, 480, 600.0, 600.0, 319.5, 239.5)
+    cube = Mesh(np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), np.float32).reshape(3, 8).T, np.array([[0, 1, 2]]))
+    shape, pose = shape_of(cube), se3.transform(np.eye(3), [0.3, 0.2, 0.0])
+    while True:  # farther away until the crop is scale times smaller than what it shows
+        pose[2, 3] += 0.25
+        square = crop_square(shape, pose, camera)
+        if square is not None and square[2] <= scale * CROP_PX:
+            break
+    left, top, side = square
+    v, u = np.mgrid[:480, :640]
+    chequered = np.where((u + v) % 2, 40, 200)
+    rgb = np.stack([u * 0.3, v * 0.4, chequered], axis=2).astype(np.uint8)
+    crop = cut_crop(RgbdFrame(rgb, np.ones((480, 640), np.float32), camera), None, pose, shape)
+    assert crop is not None
+    at = (np.arange(CROP_PX) + 0.5) * side / CROP_PX - 0.5
+    inside = np.s_[4:-4]
+    assert np.abs(crop.rgb[:, inside, 0] - (left + at[None, inside]) * 0.3).max() < 1.6
+    assert np.abs(crop.rgb[inside, :, 1] - (top + at[inside, None]) * 0.4).max() < 1.6
+    if side / CROP_PX > 1.9:
+        assert np.abs(crop.rgb[inside, inside, 2] - 120.0).max() < 12

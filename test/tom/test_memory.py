@@ -7,7 +7,7 @@ import pytest
 
 from storm_ros.core import se3
 from storm_ros.tom.crops import Shape
-from storm_ros.tom.memory import Entry, TomMemory, between, unlike, with_view
+from storm_ros.tom.memory import Entry, TomMemory, between, tells_nothing_new, unlike, with_view
 
 SHAPE = Shape(np.zeros((1, 3)), np.zeros(3), 0.05)
 
@@ -79,3 +79,13 @@ def test_unlike_is_symmetric_and_zero_to_itself() -> None:
 def test_how_views_lie_to_each_other() -> None:
     lie = between(entry(0).cam_T_obj, np.zeros(3), [entry(0).cam_T_obj, entry(60).cam_T_obj], [True, False])
     np.testing.assert_allclose(lie, [[1, 1, 1], [0.5, 0.5, 0]], atol=1e-6)
+
+
+def test_a_view_almost_like_one_that_is_kept_tells_nothing_new(memory: TomMemory) -> None:
+    assert not tells_nothing_new(memory, entry(0.1))  # the reference is never replaced, so it does not count
+    after = with_view(with_view(memory, entry(30), 4), entry(60), 4)
+    assert tells_nothing_new(after, entry(30.5))
+    assert tells_nothing_new(after, entry(60.5))
+    assert not tells_nothing_new(after, entry(33))
+    assert not tells_nothing_new(after, entry(30, look=(0.9, 0.4359)))
+    assert not tells_nothing_new(after, entry(30, z=0.9))
