@@ -29,6 +29,8 @@ _PLAIN_COLOUR_SHARE = 0.03
 _USUAL_FILL = 0.8
 _KEYFRAME_ANGLE_RAD = np.deg2rad(20.0)
 _KEYFRAME_SCORE, _KEYFRAME_COLOUR_ERROR = 0.75, 0.08
+_FRAMES_KEPT = 4
+"""Frames in use at a time: the one that is tracked in, and those of searches on other threads."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class GeometricEstimator:
         warm_up(self.caster.device)
         self.fuser = SurfaceFuser(mesh, self.caster.device) if mesh is not None and mesh.fused else None
         self._views: weakref.WeakKeyDictionary[DeviceMesh, ViewCache] = weakref.WeakKeyDictionary()
-        self._uploaded: weakref.WeakKeyDictionary[RgbdFrame, FrameImages] = weakref.WeakKeyDictionary()
+        self._uploaded: tuple[FrameImages, ...] = ()
 
     def prepare(self, reference: Reference) -> PoseModel:
         """Put the reference's mesh and views on the device."""
@@ -169,10 +171,10 @@ class GeometricEstimator:
         return replace(model, keyframes=(*kept, *recent[-(self.config.keyframes - model.references) :]))
 
     def _images(self, frame: RgbdFrame) -> FrameImages:
-        images = self._uploaded.get(frame)
+        images = next((images for images in self._uploaded if images.frame is frame), None)
         if images is None:
             images = upload_frame(frame, self.caster.device)
-            self._uploaded[frame] = images
+            self._uploaded = (*self._uploaded[1 - _FRAMES_KEPT :], images)
         return images
 
     def _terms(self, model: PoseModel, pose: Pose, step: _Level) -> Terms:
