@@ -2,28 +2,32 @@
 
 In a sourced workspace that has the package built:
     python benchmarks/ros_latency.py [--seconds 30] [--json latency.json] [name:=value ...]
-The arguments in the form name:=value go to demo.launch.py.
+The arguments in the form name:=value go to demo.launch.py. Camera and node need two cores that nobody else uses.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
+from common.figures import Figure, Outcome, main
 from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
 from storm_ros.msg import Relocalized, TrackerStatus
 
+from storm_ros.core.errors import StormError
+
 START_S = 180.0
+HIDDEN_S = 0.5
+"""Poses further apart have a loss between them."""
 
 
 class Meter:
@@ -67,50 +71,53 @@ def _seconds(stamp: Time) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
-def measure(meter: Meter, seconds: float) -> dict:
-    """Figures of so many seconds of tracking."""
+def measure(meter: Meter, seconds: float, outcome: Outcome) -> None:
+    """Figures of so many seconds of the demo, in which the object is hidden, lost and found again.
+
+    Raises:
+        StormError: no pose came.
+    """
     meter.clear()
     meter.spin(seconds)
-    if not meter.poses:
-        raise SystemExit("no pose came: see the messages of the launch above")
+    if len(meter.poses) < 2 or len(meter.statuses) < 2:
+        raise StormError("no poses came: see the messages of the launch above")
     ages_ms = np.array([1e3 * (arrived - stamp) for stamp, arrived in meter.poses])
-    tracked = np.array([stamp for stamp, _ in meter.poses])
-    steps = np.diff(tracked)
+    p50, p95 = np.percentile(ages_ms, (50, 95))
+    steps = np.diff([stamp for stamp, _ in meter.poses])
+    tracked_s = steps[steps < HIDDEN_S].sum()
     first, last = meter.statuses[0], meter.statuses[-1]
-    stages: dict[str, list[float]] = {}
-    for status in meter.statuses:
-        for name, value in zip(status.stage_names, status.stage_ms, strict=True):
-            stages.setdefault(name, []).append(value)
-    return {
-        "seconds": seconds,
-        "images": len(meter.images),
-        "poses": len(meter.poses),
-        "latency_ms": {"p50": _at(ages_ms, 50), "p95": _at(ages_ms, 95), "max": float(ages_ms.max())},
-        "pose_rate_hz_while_tracked": float(1 / np.median(steps)) if len(steps) else float("nan"),
-        "pose_rate_hz_mean_without_gaps": float(1 / steps[steps < 0.5].mean()) if (steps < 0.5).any() else float("nan"),
-        "dropped_frames": int(last.dropped_frames - first.dropped_frames),
-        "processed_frames": int(last.frames - first.frames),
-        "relocalized": len(meter.returns),
-        "stages_ms_p50": {name: _at(np.array(values), 50) for name, values in stages.items()},
-        "load_average": os.getloadavg()[0],
-    }
+    outcome.figures += [
+        Figure("image stamp to pose received, p50", float(p50), "ms", 40.0),
+        Figure("image stamp to pose received, p95", float(p95), "ms", 70.0),
+        Figure("image stamp to pose received, largest", float(ages_ms.max()), "ms", 150.0, note=f"of {len(ages_ms)}"),
+        Figure("poses per second while it is tracked", float((steps < HIDDEN_S).sum() / tracked_s), "Hz", 25.0, True),
+        Figure("images per second", len(meter.images) / seconds, "Hz"),
+        Figure("images dropped", float(last.dropped_frames - first.dropped_frames), "", note=f"of {len(meter.images)}"),
+        Figure("lost and found again", float(len(meter.returns)), ""),
+    ]
+    outcome.details["stages of a frame, ms"] = [
+        {"stage": name, **{f"p{percent}": float(np.percentile(values, percent)) for percent in (50, 95)}}
+        for name, values in _stages(meter.statuses).items()
+    ]
 
 
-def _at(values: np.ndarray, percent: float) -> float:
-    return float(np.percentile(values, percent))
+def _stages(statuses: list[TrackerStatus]) -> dict[str, list[float]]:
+    """Milliseconds by stage, of the statuses in which the object had a pose."""
+    found: dict[str, list[float]] = {}
+    for status in statuses:
+        if any(item.has_pose for item in status.objects):
+            for name, value in zip(status.stage_names, status.stage_ms, strict=True):
+                found.setdefault(name, []).append(value)
+    return found
 
 
-def main() -> int:
+def run(args: argparse.Namespace, outcome: Outcome) -> None:
     """Launch the demo, wait for the first poses, measure, end it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--json", default="", help="file to write the figures to")
-    options, arguments = parser.parse_known_args()
     rclpy.init()
     meter = Meter()
     # Python children take SIGINT; those of a shell's background job would ignore it
     launch = subprocess.Popen(
-        ["ros2", "launch", "storm_ros", "demo.launch.py", *arguments],
+        ["ros2", "launch", "storm_ros", "demo.launch.py", *args.arguments],
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
@@ -118,20 +125,18 @@ def main() -> int:
         while len(meter.poses) < 30:
             meter.spin(0.5)
             if time.monotonic() > end or launch.poll() is not None:
-                raise SystemExit("the demo gave no poses: see its messages above")
-        figures = measure(meter, options.seconds)
+                raise StormError("the demo gave no poses: see its messages above")
+        measure(meter, args.seconds, outcome)
     finally:
         launch.send_signal(signal.SIGINT)
         launch.wait(30)
         meter.node.destroy_node()
         rclpy.try_shutdown()
-    text = json.dumps(figures, indent=2)
-    sys.stdout.write(f"{text}\n")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            file.write(f"{text}\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seconds", type=float, default=30.0, help="measured time (default: 30)")
+    options.add_argument("--json", type=Path, help="also write the figures there")
+    options.add_argument("arguments", nargs="*", metavar="name:=value", help="for demo.launch.py")
+    sys.exit(main(run, options.parse_args(), "ros_latency"))

@@ -41,6 +41,7 @@ ARGUMENTS = (
     ("object_frame", "", "TF frame of the object, may hold {object_id}; empty: as in the parameter file"),
     ("references", "", "folders of saved references to start with, separated by commas"),
     ("device", "", "auto, cpu or cuda; empty: as in the parameter file"),
+    ("max_age", "", "a pose whose image is older is kept back, s; 0: none; empty: as in the parameter file"),
     ("use_sim_time", "false", "true: take the time from /clock, as with a bag or a simulator"),
     ("autostart", "true", "true: configure and activate the node; false: leave that to `ros2 lifecycle set`"),
     ("rviz", "false", "true: open RViz"),
@@ -85,11 +86,13 @@ def _files(chosen: str) -> list[str]:
     return [*shipped, chosen] if chosen else shipped
 
 
-def _overrides(given: dict[str, str]) -> dict[str, str | bool]:
+def _overrides(given: dict[str, str]) -> dict[str, str | bool | float]:
     """Parameters that were given on the command line."""
     names = {"object_id": "object_id", "object_frame": "object_frame", "references": "references"}
     names["device"] = "device.name"
-    chosen: dict[str, str | bool] = {parameter: given[name] for name, parameter in names.items() if given[name]}
+    chosen: dict[str, str | bool | float] = {parameter: given[name] for name, parameter in names.items() if given[name]}
+    if given["max_age"]:
+        chosen["publish.max_age"] = float(given["max_age"])
     return {**chosen, "use_sim_time": given["use_sim_time"].lower() in ("true", "1")}
 
 

@@ -149,7 +149,7 @@ def info_facts_problems(facts: InfoFacts, image: ImageFacts | None, topic: str, 
 def stopped(key: str, topic: str, seconds: float) -> Problem:
     """An input that came and comes no more."""
     return Problem(
-        "silent",
+        f"silent_{key}",
         f"no {key} on {topic} for {seconds:.1f} s: the camera has stopped; check its driver, cable and network",
     )
 
@@ -174,7 +174,7 @@ def silence(key: str, topic: str, msgtype: str, publishers: Sequence[Publisher] 
             f"no {key} on {topic}, though {publishers[0].node} publishes it: it sends nothing yet, or the network "
             "drops it (ros2 topic hz; large images over Wi-Fi need a smaller rate or size)"
         )
-    return Problem("silent", text)
+    return Problem(f"silent_{key}", text)
 
 
 def unpaired(gap_s: float, slop_s: float, image_topic: str, depth_topic: str) -> Problem:
@@ -214,6 +214,17 @@ def without_depth(topic: str) -> Problem:
         "no_depth",
         f"depth on {topic} has no valid pixel: check that the emitter is on, that nothing covers the camera and that "
         "the scene is not nearer than its least distance (0.2 m to 0.5 m)",
+        blocks=False,
+    )
+
+
+def late(age_s: float, most_s: float) -> Problem:
+    """A pose that was known too late to be published."""
+    return Problem(
+        "late",
+        f"a pose was kept back because its image was {age_s * 1e3:.0f} ms old and publish.max_age is "
+        f"{most_s * 1e3:.0f} ms: free the processor, lower the camera's rate or size, set verifier.name to inlier, or "
+        "raise publish.max_age",
         blocks=False,
     )
 

@@ -16,6 +16,7 @@ from storm_ros.ros.complaints import Publisher, backward, repeated
 from storm_ros.ros.conversions import stamp_ns
 from storm_ros.ros.doctor import DEPTH, IMAGE, INFO, Doctor
 from storm_ros.ros.entities import make_subscription
+from storm_ros.ros.listening import Listener, NotByExecutors
 from storm_ros.ros.settings import SyncConfig
 from storm_ros.ros.timeline import Step, Timeline, advance
 
@@ -43,21 +44,28 @@ def topics(node: Any) -> dict[str, str]:
 
 
 class Inputs:
-    """Subscribes to the camera and delivers usable pairs; all its callbacks run in one callback group.
+    """Subscribes to the camera and delivers usable pairs; all its callbacks run on one thread of its own.
 
     Args:
         node: an rclpy node.
-        group: a mutually exclusive callback group.
         doctor: is shown everything that comes.
         deliver: takes the pairs; it must return at once.
+        failed: called with an exception that a message led to.
         sync: how images are paired.
     """
 
     def __init__(
-        self, node: Any, group: Any, doctor: Doctor, deliver: Callable[[Pair], None], sync: SyncConfig
+        self,
+        node: Any,
+        doctor: Doctor,
+        deliver: Callable[[Pair], None],
+        failed: Callable[[Exception], None],
+        sync: SyncConfig,
     ) -> None:
         self._node = node
-        self._group = group
+        self._group = NotByExecutors()
+        self._failed = failed
+        self._listener: Listener | None = None
         self._doctor = doctor
         self._deliver = deliver
         self._topics = topics(node)
@@ -79,12 +87,16 @@ class Inputs:
 
     def subscribe(self) -> None:
         """Begin to listen."""
+        self._listen(INFO, CameraInfo, self._on_info)
         self._listen(IMAGE, Image, self._on_image)
         self._listen(DEPTH, Image, self._on_depth)
-        self._listen(INFO, CameraInfo, self._on_info)
+        self._listener = Listener(self._node.context, list(self._subscriptions.values()), self._failed)
 
     def close(self) -> None:
         """Stop to listen; twice does no harm."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()

@@ -76,16 +76,17 @@ class Publishers:
             frame = self._frames[object_id] = self.frame_of(object_id)
             self._marker.publish(mesh_marker(frame, object_id, mesh))
 
-    def publish(self, snapshot: Snapshot) -> None:
-        """Publish all of a frame: poses and TF first, pictures last."""
+    def publish(self, snapshot: Snapshot, *, poses: bool = True) -> None:
+        """Publish all of a frame: poses and TF first, pictures last; without `poses` neither them nor detections."""
         found = {name: obj for name, obj in snapshot.result.objects.items() if obj.cam_T_obj is not None}
-        self._publish_poses(snapshot, found)
+        if poses:
+            self._publish_poses(snapshot, found)
         for event in snapshot.result.events:
             if event.type is EventType.RELOCALIZED and event.object_id in found:
                 message = _relocalized(snapshot.header, event, found[event.object_id])
                 self._relocalized.publish(message)
         choice = self.settings.node.publish
-        if self._detections is not None and choice.detections and self._detections.get_subscription_count():
+        if self._detections is not None and choice.detections and self._detections.get_subscription_count() and poses:
             self._detections.publish(_detections(snapshot, found))
         if choice.mask and self._mask.get_subscription_count():
             self._mask.publish(fill_image(Image(), snapshot.header, mask_image(snapshot), "mono8"))

@@ -14,21 +14,25 @@ from storm_ros.core.types import Camera, RgbdFrame
 from storm_ros.factory import create_tracker
 
 _SIZE = (320, 240)
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
+_LARGE_BYTES = 32 << 20
+"""Larger blocks are mapped one by one. Images are smaller: their pages are kept for the next ones."""
 
 
 def steady_memory() -> None:
     """Keep the C library from holding more and more memory; call it before other threads begin.
 
     Images come and go on many threads. By default each thread gets an arena of its own, in which freed images leave
-    holes; here two arenas serve all, and blocks as large as an image are mapped and unmapped one by one.
+    holes; here two arenas serve all. What is freed is kept for the next image, since to map its pages anew would cost
+    each frame milliseconds; `release` gives it back.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # not of GNU
         return
     mallopt(_ARENA_MAX, 2)
-    mallopt(_MMAP_THRESHOLD, 1 << 20)
+    mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+    mallopt(_TRIM_THRESHOLD, 2 * _LARGE_BYTES)
 
 
 def load(config: StormConfig, threads: int = 1) -> Tracker:

@@ -17,7 +17,7 @@ from storm_ros.core.errors import StormError
 from storm_ros.core.tracker import ObjectState, Tracker
 from storm_ros.core.types import RgbdFrame, TrackEvent, TrackResult
 from storm_ros.ros import status
-from storm_ros.ros.complaints import Problem, unusable, without_depth
+from storm_ros.ros.complaints import Problem, late, unusable, without_depth
 from storm_ros.ros.conversions import frame_of, stamp_ns
 from storm_ros.ros.doctor import DEPTH, Doctor
 from storm_ros.ros.inputs import Inputs, Pair, topics
@@ -59,8 +59,7 @@ class Session:
         self._doctor = Doctor(
             topics(node), slop_s=node_settings.sync.slop, stale_after_s=node_settings.input.stale_after
         )
-        group = MutuallyExclusiveCallbackGroup()
-        self._inputs = Inputs(node, group, self._doctor, self._mailbox.put, node_settings.sync)
+        self._inputs = Inputs(node, self._doctor, self._mailbox.put, self._failed, node_settings.sync)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         watch = MutuallyExclusiveCallbackGroup()
         self._timer = node.create_timer(_TICK_S, self._tick, callback_group=watch, clock=steady)
@@ -188,7 +187,7 @@ class Session:
         self._report(pair.image.header, frame, result, pair.arrived_s)
         done = time.perf_counter()
         stages = {"convert": (converted - started) * 1e3, **result.timing_ms, "publish": (done - stepped) * 1e3}
-        latency_s = (self._node.get_clock().now().nanoseconds - stamp_ns(pair.image.header.stamp)) * 1e-9
+        latency_s = self._age_s(pair.image.header)
         self._done_s = time.monotonic()
         self._statistics.add(self._done_s, latency_s, stages)
         if result.events:
@@ -197,7 +196,15 @@ class Session:
     def _report(self, header: Any, frame: RgbdFrame, result: TrackResult, arrived_s: float) -> None:
         self._remember(header, frame, result, arrived_s)
         assert self.snapshot is not None
-        self.publishers.publish(self.snapshot)
+        age_s, most_s = self._age_s(header), self.settings.node.publish.max_age
+        too_old = 0.0 < most_s < age_s
+        if too_old and any(found.cam_T_obj is not None for found in result.objects.values()):
+            self._doctor.note(late(age_s, most_s), time.monotonic())
+        self.publishers.publish(self.snapshot, poses=not too_old)
+
+    def _age_s(self, header: Any) -> float:
+        """How long ago an image was taken, by the clock of its stamp."""
+        return (self._node.get_clock().now().nanoseconds - stamp_ns(header.stamp)) * 1e-9
 
     def _remember(self, header: Any, frame: RgbdFrame, result: TrackResult, arrived_s: float) -> None:
         objects = self.tracker.state.objects

@@ -112,8 +112,8 @@ class SimulatedCamera(Node):
         self._step = self._step + 1 if self._plays(show) else self._step
         frame = there_and_back(self._step, len(show))
         stamp_ns = self.get_clock().now().nanoseconds
-        self._publish_truth(show, frame, stamp_ns)
         self._rgbd.publish(show.rgb[frame], show.depth_mm[frame], show.camera, stamp_ns)
+        self._publish_truth(show, frame, stamp_ns)
 
     def _plays(self, show: Rendered) -> bool:
         """Whether the scene moves on: all is rendered, somebody has looked for a while, and nobody said stop."""

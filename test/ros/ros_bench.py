@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,6 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -24,10 +24,17 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker
 
 from storm_ros.ros.conversions import fill_image, fill_time, stamp_ns
+from storm_ros.ros.entities import spin
 from storm_ros.ros.node import StormNode
 from storm_ros.ros.runtime import steady_memory
 
 BOX = [126.0, 86.0, 68.0, 68.0]
+LIMIT_S = 120.0
+"""What is waited for comes within a second; on a machine with much else to do it may take longer."""
+
+PATIENT = {"input.stale_after": 30.0, "search.max_gap_s": 120.0}
+"""Parameters with which a machine that stood still for a moment is not taken for a camera that has stopped."""
+
 SERVICES = {
     "set_reference": SetReference,
     "clear_reference": ClearReference,
@@ -38,7 +45,13 @@ SERVICES = {
 LATCHED = QoSProfile(depth=32, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "it") -> Any:
+def image_stamp(message: Any) -> int:
+    """Nanoseconds of the image that a message, also one of /tf, belongs to."""
+    header = message.transforms[0].header if hasattr(message, "transforms") else message.header
+    return stamp_ns(header.stamp)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = LIMIT_S, what: str = "it") -> Any:
     """Wait for a condition to hold, and return what it returned."""
     end = time.monotonic() + seconds
     while True:
@@ -62,17 +75,18 @@ class Camera:
         self.shift = 0
         self.offset_ns = 0
         self.sent: dict[int, int] = {}
-        self.spoiled: set[int] = set()
+        self.spoiled: list[int] = []
         self.newest_ns = 0
+        self.count = 0
         self._frames: dict[int, Any] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def messages(self, stamp: int) -> tuple[Any, Any, Any]:
-        """Image, depth and camera_info of now."""
-        if self.shift not in self._frames:
-            self._frames[self.shift] = box_frame(self.shift)[0]
-        frame = self._frames[self.shift]
+    def messages(self, stamp: int, shift: int) -> tuple[Any, Any, Any]:
+        """Image, depth and camera_info of the box at a place."""
+        if shift not in self._frames:
+            self._frames[shift] = box_frame(shift)[0]
+        frame = self._frames[shift]
         raw = np.round(frame.depth_m * 1000).astype(np.uint16)
         info = CameraInfo(width=frame.camera.width, height=frame.camera.height, k=frame.camera.k.ravel().tolist())
         image, depth = fill_image(Image(), info.header, frame.rgb, "rgb8"), Image()
@@ -86,17 +100,29 @@ class Camera:
     def send(self, stamp: int | None = None) -> None:
         """Publish one frame."""
         stamp = time.time_ns() + self.offset_ns if stamp is None else stamp
-        image, depth, info = self.messages(stamp)
-        if self.spoil is not None:
-            self.spoil(image, depth, info)
+        self.newest_ns = stamp  # before it is read what to show, so that what is set now is in all later ones
+        spoil = self.spoil
+        shift = self.shift
+        image, depth, info = self.messages(stamp, shift)
+        if spoil is not None:
+            spoil(image, depth, info)
         stamp_sent = stamp_ns(image.header.stamp)
-        self.sent[stamp_sent] = self.shift
-        if self.spoil is not None:
-            self.spoiled.add(stamp_sent)
-        self.newest_ns = stamp
+        self.sent[stamp_sent] = shift
+        if spoil is not None:
+            self.spoiled.append(stamp_sent)
         self.info.publish(info)
         self.depth.publish(depth)
         self.image.publish(image)
+        self.count += 1
+
+    def wait(self, frames: int) -> None:
+        """Wait until so many more frames were sent."""
+        enough = self.count + frames
+        wait_until(lambda: self.count >= enough, what="the camera")
+
+    def shows(self, stamp: int) -> bool:
+        """Whether a frame was sent as what is set now, and well."""
+        return self.sent.get(stamp) == self.shift and stamp not in self.spoiled
 
     def start(self) -> None:
         """Publish at the rate."""
@@ -153,13 +179,8 @@ class Bench:
         self.spinner.start()
 
     def _spin(self) -> None:
-        try:
-            self.executor.spin()  # ends with what a callback or the executor raised
-        except ExternalShutdownException:
-            pass
-        except InvalidHandle:  # rclpy: a callback that ends just while its executor is being shut down
-            if not self.closing:
-                raise
+        with contextlib.suppress(ExternalShutdownException):
+            spin(self.executor, lambda: not self.closing)  # ends with what a callback raised
 
     def listen(self, topic: str, kind: Any, qos: Any) -> None:
         """Keep what comes on a topic."""
@@ -177,38 +198,65 @@ class Bench:
             self.got[topic].clear()
             self.at[topic].clear()
 
-    def call(self, name: str, seconds: float = 30.0, **fields: Any) -> Any:
+    def call(self, name: str, seconds: float = LIMIT_S, **fields: Any) -> Any:
         """Call a service of the node and return its answer."""
         return self.answer(self.ask(name, **fields), seconds)
 
     def ask(self, name: str, **fields: Any) -> Any:
         """Call a service of the node without waiting."""
         client = self.clients[name]
-        assert client.wait_for_service(10.0), f"no service {name}"
+        assert client.wait_for_service(LIMIT_S), f"no service {name}"
         return client.call_async(SERVICES[name].Request(**fields))
 
-    def answer(self, future: Any, seconds: float = 30.0) -> Any:
+    def answer(self, future: Any, seconds: float = LIMIT_S) -> Any:
         """Wait for a service's answer."""
         wait_until(future.done, seconds, "an answer")
         return future.result()
 
     def point(self, object_id: str = "object", **fields: Any) -> Any:
-        """Point at the box in the current image."""
-        wait_until(lambda: self.node.session.snapshot is not None, what="an image")
+        """Point at the box in an image that shows what the camera is set to show."""
+
+        def shown() -> bool:
+            last = self.node.session.snapshot
+            return last is not None and self.camera.shows(last.frame.stamp_ns)
+
+        wait_until(shown, what="an image")
         return self.call("set_reference", object_id=object_id, kind="box", box=BOX, **fields)
 
-    def expect(self, topic: str, count: int = 1, seconds: float = 20.0) -> list[Any]:
+    def expect(self, topic: str, count: int = 1, seconds: float = LIMIT_S) -> list[Any]:
         """Wait for some messages."""
         wait_until(lambda: len(self.got[topic]) >= count, seconds, f"{count} on {topic}")
         return list(self.got[topic])
 
-    def expect_status(self, condition: Callable[[Any], Any], seconds: float = 20.0) -> Any:
-        """Wait for a status of a kind."""
+    def expect_one(self, topic: str, condition: Callable[[Any], Any], seconds: float = LIMIT_S) -> Any:
+        """Wait for a message of a kind."""
+        return wait_until(lambda: next(filter(condition, list(self.got[topic])), None), seconds, f"one on {topic}")
+
+    def expect_status(self, condition: Callable[[Any], Any], seconds: float = LIMIT_S) -> Any:
+        """Wait for the newest status to be of a kind."""
 
         def newest() -> Any:
             return next((m for m in reversed(self.got["storm/status"][-3:]) if condition(m)), None)
 
         return wait_until(newest, seconds, "a status")
+
+    def fresh(self, topic: str, count: int = 1, since_ns: int | None = None) -> list[Any]:
+        """Wait for some messages of images that are sent from now on, or after a stamp."""
+        newest = self.camera.newest_ns if since_ns is None else since_ns
+
+        def found() -> list[Any]:
+            return [m for m in list(self.got[topic]) if image_stamp(m) > newest]
+
+        wait_until(lambda: len(found()) >= count, what=f"{count} of new images on {topic}")
+        return found()
+
+    def silent(self, *topics: str, frames: int = 15) -> None:
+        """While the camera sends so many frames nothing is published that belongs to them."""
+        newest = self.camera.newest_ns
+        self.camera.wait(frames)
+        time.sleep(0.3)
+        for topic in topics:
+            assert [image_stamp(m) for m in list(self.got[topic]) if image_stamp(m) > newest] == [], topic
 
     def close(self) -> None:
         """Take everything down."""

@@ -153,7 +153,7 @@ def test_camera_that_stops_is_stale_and_comes_back(camera):
     camera.now_s += 1.4
     assert camera.doctor.stale(camera.now_s)
     found = camera.problems(lambda key: [Publisher("/driver", TYPES[key])])
-    assert {p.key for p in found} == {"silent"}
+    assert [p.key for p in found] == ["silent_image", "silent_depth"], "each is told and logged"
     assert "has stopped" in found[0].text
     assert "1.4 s" in found[0].text
     gone = camera.problems(lambda key: [])

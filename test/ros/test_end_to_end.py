@@ -16,9 +16,10 @@ HERE = Path(__file__).parent
 
 def launched(name: str, domain: int, folder: Path) -> None:
     """Run a launch_test in a domain of its own; all of it has to pass."""
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(folder / "log")}
+    paths = os.pathsep.join(filter(None, (str(HERE / "launched"), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(folder / "log"), "PYTHONPATH": paths}
     command = [sys.executable, "-m", "launch_testing.launch_test", str(HERE / "launched" / name)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2400, check=False)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
 
 

@@ -44,11 +44,11 @@ def test_clear_counts_from_zero():
 def test_wake_ends_the_wait_without_an_item():
     box: Mailbox[int] = Mailbox()
     taken: list[object] = []
-    reader = threading.Thread(target=lambda: taken.append(box.take(30)))
+    reader = threading.Thread(target=lambda: taken.append(box.take(90)))
     reader.start()
     time.sleep(0.05)
     box.wake()
-    reader.join(5)
+    reader.join(60)
     assert not reader.is_alive()
     assert taken == [None]
 
@@ -56,11 +56,11 @@ def test_wake_ends_the_wait_without_an_item():
 def test_put_ends_the_wait():
     box: Mailbox[int] = Mailbox()
     taken: list[object] = []
-    reader = threading.Thread(target=lambda: taken.append(box.take(30)))
+    reader = threading.Thread(target=lambda: taken.append(box.take(90)))
     reader.start()
     time.sleep(0.05)
     box.put(7)
-    reader.join(5)
+    reader.join(60)
     assert taken == [7]
 
 

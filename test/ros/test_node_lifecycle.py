@@ -18,12 +18,12 @@ OK, FAILED, ERROR = "transition_success", "transition_failure", "transition_erro
 
 @pytest.fixture
 def make_bench(ros_domain):
-    from ros_bench import Bench
+    from ros_bench import PATIENT, Bench
 
     made = []
 
     def make(**options):
-        bench = Bench(ros_domain(), **options)
+        bench = Bench(ros_domain(), **{**PATIENT, **options})
         made.append(bench)
         return bench
 
@@ -47,7 +47,7 @@ def resources(node) -> dict[str, int]:
         "subscriptions": len(list(node.subscriptions)),
         "services": len(list(node.services)),
         "timers": len(list(node.timers)),
-        "threads": threading.active_count(),
+        "threads": sum(not t.name.startswith("ThreadPoolExecutor") for t in threading.enumerate()),  # rclpy's come late
         "files": len(os.listdir("/proc/self/fd")),
     }
 
@@ -60,6 +60,8 @@ def memory_mb() -> float:
 
 def test_cycles_in_traffic_leave_nothing_behind(make_bench):
     """Ten times through all states while the camera sends; the first cycles fill caches, then nothing grows."""
+    from ros_bench import wait_until
+
     bench = make_bench()
     bench.camera.start()
     seen = []
@@ -68,21 +70,22 @@ def test_cycles_in_traffic_leave_nothing_behind(make_bench):
         assert do(bench, "activate") == OK
         if cycle % 3 == 0:
             assert bench.point().success
-            bench.forget()
-            bench.expect("storm/pose", 2, seconds=40)
+            bench.fresh("storm/pose", 2)
         else:
             time.sleep(0.1)
         tracker = weakref.ref(bench.node.session.tracker)
         assert do(bench, "deactivate") == OK
         assert do(bench, "cleanup") == OK
         assert bench.node.session is None
-        assert tracker() is None, "something still holds the models"
+        wait_until(lambda tracker=tracker: gc.collect() >= 0 and tracker() is None, what="what still holds the models")
         bench.forget()
         bench.camera.sent.clear()
+        if cycle == 3:
+            held = resources(bench.node)
         if cycle >= 3:
-            seen.append((resources(bench.node), memory_mb()))
-    assert seen[-1][0] == seen[0][0]
-    assert min(mb for _, mb in seen[-3:]) - min(mb for _, mb in seen[:3]) < 30.0
+            seen.append(memory_mb())
+    wait_until(lambda: resources(bench.node) == held, 20, f"what is held to be {held}, not {resources(bench.node)}")
+    assert min(seen[-3:]) - min(seen[:3]) < 30.0
 
 
 def test_nothing_is_published_unless_active(make_bench):
@@ -93,14 +96,10 @@ def test_nothing_is_published_unless_active(make_bench):
     assert bench.point().success
     bench.expect("storm/pose", 2)
     assert do(bench, "deactivate") == OK
-    time.sleep(0.2)
-    bench.forget()
     bench.expect_status(lambda m: m.state == "INACTIVE")
-    time.sleep(0.3)
-    assert bench.got["storm/pose"] == []
-    assert bench.got["/tf"] == []
+    bench.silent("storm/pose", "/tf", "storm/mask")
     assert do(bench, "activate") == OK
-    bench.expect("storm/pose", 2, seconds=40)
+    bench.fresh("storm/pose", 2)
 
 
 def test_lifecycle_services_from_outside(make_bench):
@@ -110,8 +109,8 @@ def test_lifecycle_services_from_outside(make_bench):
     bench = make_bench()
     change = bench.helper.create_client(ChangeState, "storm/change_state")
     get = bench.helper.create_client(GetState, "storm/get_state")
-    assert change.wait_for_service(10)
-    assert get.wait_for_service(10)
+    assert change.wait_for_service(60)
+    assert get.wait_for_service(60)
     for transition, expected in [
         (Transition.TRANSITION_CONFIGURE, State.PRIMARY_STATE_INACTIVE),
         (Transition.TRANSITION_ACTIVATE, State.PRIMARY_STATE_ACTIVE),
@@ -225,8 +224,6 @@ def test_two_nodes_side_by_side(make_bench):
         assert bench.point().success
         bench.camera.shift = shift
     for bench, shift in ((left, 0), (right, 12)):
-        time.sleep(0.5)
-        bench.forget()
-        pose = bench.expect("storm/pose", 3, seconds=40)[-1]
+        pose = bench.fresh("storm/pose", 15)[-1]
         assert abs(pose.pose.position.x - shift / 300 * 0.7) < 0.005
         assert bench.node.get_fully_qualified_name() == f"/{bench.node.get_namespace().strip('/')}/storm"

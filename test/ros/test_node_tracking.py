@@ -15,9 +15,9 @@ BOX_M = 56 / 300 * 0.7
 
 @pytest.fixture(scope="module")
 def bench(ros_domain):
-    from ros_bench import Bench
+    from ros_bench import PATIENT, Bench
 
-    bench = Bench(ros_domain())
+    bench = Bench(ros_domain(), **PATIENT)
     assert bench.node.trigger_configure().to_label() == "transition_success"
     assert bench.node.trigger_activate().to_label() == "transition_success"
     bench.camera.start()
@@ -50,7 +50,7 @@ def test_answer_tells_what_was_taken(bench):
     answer = bench.point("cup")
     assert answer.success, answer.message
     assert answer.object_id == "cup"
-    assert 0 < answer.seconds < 10
+    assert answer.seconds > 0
     assert answer.mesh_vertices > 500
     size = np.array([answer.mesh_size.x, answer.mesh_size.y])
     assert np.allclose(size, BOX_M, rtol=0.15)
@@ -62,10 +62,7 @@ def test_answer_tells_what_was_taken(bench):
 
 def test_pose_tf_and_mask_follow_the_object(tracked):
     tracked.camera.shift = 6
-    time.sleep(0.5)
-    tracked.forget()
-    poses, transforms = tracked.expect("storm/pose", 10), tracked.expect("/tf", 10)
-    masks = tracked.expect("storm/mask", 3)
+    poses, transforms, masks = (tracked.fresh(topic, 15) for topic in ("storm/pose", "/tf", "storm/mask"))
     from storm_ros.ros.conversions import stamp_ns
 
     for pose in poses[-5:]:
@@ -81,7 +78,7 @@ def test_pose_tf_and_mask_follow_the_object(tracked):
 
 
 def test_overlay_has_the_colours_of_the_image(tracked):
-    message = tracked.expect("storm/overlay")[-1]
+    message = tracked.fresh("storm/overlay")[-1]
     picture = np.frombuffer(message.data, np.uint8).reshape(240, 320, 3)
     assert (message.encoding, message.header.frame_id) == ("rgb8", "cam")
     assert (picture[200:] == 80).all()
@@ -89,25 +86,19 @@ def test_overlay_has_the_colours_of_the_image(tracked):
 
 
 def test_status_and_diagnostics_of_a_good_track(tracked):
-    status = tracked.expect_status(lambda m: m.objects and m.objects[0].has_pose and m.frames > 5)
+    status = tracked.expect_status(lambda m: [o.state for o in m.objects] == ["TRACKING"] and m.frames > 5)
     (item,) = status.objects
-    assert (status.state, item.object_id, item.state, item.object_frame) == (
-        "RUNNING",
-        "object",
-        "TRACKING",
-        "storm/object",
-    )
+    assert (status.state, item.object_id, item.object_frame) == ("RUNNING", "object", "storm/object")
+    assert item.has_pose
     assert item.mask_value == 255
     assert item.score > 0.8
     assert 0.5 < item.probability <= 1.0
     assert item.smoothed_energy < item.threshold
     assert list(status.problems) == []
     assert {"convert", "track", "publish", "total"} <= set(status.stage_names)
-    assert 0 < status.latency_ms < 2000
-    tracked.got["/diagnostics"].clear()  # what came before this status may still tell of the search
-    array = tracked.expect("/diagnostics")[-1]
-    levels = {entry.name: entry.level for entry in array.status}
-    assert levels == {"storm: input": b"\0", "storm: tracker": b"\0", "storm: object object": b"\0"}
+    assert status.latency_ms > 0
+    good = {"storm: input": b"\0", "storm: tracker": b"\0", "storm: object object": b"\0"}
+    tracked.expect_one("/diagnostics", lambda m: {entry.name: entry.level for entry in m.status} == good)
 
 
 def test_status_is_latched(tracked):
@@ -115,7 +106,6 @@ def test_status_is_latched(tracked):
     from storm_ros.msg import TrackerStatus
 
     tracked.camera.stop()
-    time.sleep(0.3)
     tracked.got["late"], tracked.at["late"] = [], []
     late = tracked.helper.create_subscription(TrackerStatus, "storm/status", tracked.got["late"].append, LATCHED)
     tracked.expect("late", 1)
@@ -129,7 +119,7 @@ def test_detections(tracked):
     from vision_msgs.msg import Detection3DArray
 
     tracked.listen("storm/detections", Detection3DArray, 10)
-    (found,) = tracked.expect("storm/detections", 3)[-1].detections
+    (found,) = tracked.expect_one("storm/detections", lambda m: m.detections).detections
     assert found.id == "object"
     assert 0.5 < found.results[0].hypothesis.score <= 1.0
     assert np.array(found.results[0].pose.covariance).reshape(6, 6)[0, 0] > 0
@@ -137,26 +127,25 @@ def test_detections(tracked):
 
 
 def test_marker_shows_the_mesh_and_goes_with_the_object(tracked):
-    tracked.forget()
     assert tracked.point().success
-    marker = tracked.expect("storm/marker")[-1]
+    marker = tracked.expect_one("storm/marker", lambda m: m.action == m.ADD)
     assert (marker.header.frame_id, marker.ns, marker.action) == ("storm/object", "object", marker.ADD)
     corners = np.array([[p.x, p.y, p.z] for p in marker.points])
     assert np.allclose(np.ptp(corners, axis=0)[:2], BOX_M, rtol=0.15)
     assert len(marker.colors) == len(marker.points)
     tracked.forget()
     assert tracked.call("clear_reference", object_id="object").success
-    assert tracked.expect("storm/marker")[-1].action == marker.DELETE
+    gone = tracked.expect_one("storm/marker", lambda m: m.action == m.DELETE)
+    assert (gone.header.frame_id, gone.ns) == ("storm/object", "object")
 
 
 def test_nothing_is_published_of_what_was_cleared(tracked):
     assert tracked.call("clear_reference").success
-    tracked.forget()
+    since = tracked.camera.newest_ns
     tracked.expect_status(lambda m: m.state == "WAITING")
-    time.sleep(0.5)
-    assert tracked.got["storm/pose"] == []
-    assert tracked.got["/tf"] == []
-    assert not np.frombuffer(tracked.expect("storm/mask")[-1].data, np.uint8).any()
+    masks = tracked.fresh("storm/mask", 5, since)
+    assert not any(np.frombuffer(mask.data, np.uint8).any() for mask in masks)
+    tracked.silent("storm/pose", "/tf")
 
 
 def test_several_objects(tracked):
@@ -165,14 +154,13 @@ def test_several_objects(tracked):
     assert tracked.point("second-one").success
     tracked.listen("storm/second_one/pose", PoseStamped, 10)
     tracked.listen("storm/object/pose", PoseStamped, 10)
-    tracked.forget()
-    tracked.expect("storm/second_one/pose", 2)
-    tracked.expect("storm/object/pose", 2)
-    transforms = tracked.expect("/tf", 5)[-1].transforms
-    assert {t.child_frame_id for t in transforms} == {"storm/object", "storm/second-one"}
+    tracked.fresh("storm/second_one/pose", 2)
+    tracked.fresh("storm/object/pose", 2)
+    both = {"storm/object", "storm/second-one"}
+    tracked.expect_one("/tf", lambda m: {t.child_frame_id for t in m.transforms} == both)
     status = tracked.expect_status(lambda m: len(m.objects) == 2)
     assert [o.mask_value for o in status.objects] == [1, 2]
-    grey = np.frombuffer(tracked.expect("storm/mask", 3)[-1].data, np.uint8)
+    grey = np.frombuffer(tracked.fresh("storm/mask", 3)[-1].data, np.uint8)
     assert set(np.unique(grey)) <= {0, 1, 2}
     assert grey.any()
     assert tracked.call("clear_reference", object_id="object").success
@@ -188,14 +176,15 @@ def test_lost_and_found_again(tracked):
         image.data = type(image.data)("B", np.full(240 * 320 * 3, 80, np.uint8).tobytes())
 
     tracked.camera.spoil = cover
-    tracked.expect_status(lambda m: m.objects[0].state == "LOST")
-    tracked.forget()
-    time.sleep(0.6)
-    assert tracked.got["storm/pose"] == []
-    assert tracked.got["/tf"] == []
-    assert tracked.expect_status(lambda m: m.objects[0].seconds_lost > 0.3).objects[0].has_pose is False
-    tracked.camera.shift, tracked.camera.spoil = 20, None
-    (event,) = tracked.expect("storm/relocalized", seconds=40)
+    tracked.expect_status(lambda m: any(o.state == "LOST" for o in m.objects))
+    covered = tracked.camera.newest_ns
+    (lost,) = tracked.expect_status(lambda m: any(o.seconds_lost > 0.6 for o in m.objects)).objects
+    assert lost.has_pose is False
+    tracked.fresh("storm/mask", 10, covered)
+    tracked.silent("storm/pose", "/tf")
+    tracked.camera.shift = 20
+    tracked.camera.spoil = None
+    event = tracked.fresh("storm/relocalized", since_ns=covered)[0]
     assert event.object_id == "object"
     assert event.cause in ("energy", "occluded", "no_depth", "out_of_view")
     assert event.frames_lost > 5
@@ -204,14 +193,14 @@ def test_lost_and_found_again(tracked):
     assert event.score > 0.6
     assert event.energy < event.threshold
     assert abs(position(event.pose)[0] - true_x_m(20)) < 0.01
-    poses = tracked.expect("storm/pose", 3)
+    poses = tracked.fresh("storm/pose", 5)
     assert abs(position(poses[-1].pose)[0] - true_x_m(20)) < 0.005
 
 
 def test_forced_relocalisation(tracked):
     answer = tracked.call("relocalize", object_id="object")
     assert answer.success
-    (event,) = tracked.expect("storm/relocalized", seconds=40)
+    (event,) = tracked.expect("storm/relocalized")
     assert event.cause == "requested"
     assert event.jump_m < 0.01
     missing = tracked.call("relocalize", object_id="nothing")
@@ -228,8 +217,7 @@ def test_save_clear_load(tracked, tmp_path):
     loaded = tracked.call("load_reference", folder=str(folder), object_id="mug")
     assert loaded.success, loaded.message
     assert (loaded.object_id, loaded.mesh_size.x) == ("mug", pytest.approx(BOX_M, rel=0.15))
-    tracked.forget()
-    pose = tracked.expect("storm/pose", seconds=40)[-1]
+    pose = tracked.fresh("storm/pose")[-1]
     assert abs(position(pose.pose)[0]) < 0.01
     bad = tracked.call("load_reference", folder=str(tmp_path / "nothing"))
     assert not bad.success
@@ -251,25 +239,24 @@ def test_bad_request_changes_nothing_while_tracking(tracked):
         assert words in answer.message
     assert tracker.state.objects["object"].reference is before
     assert list(tracker.references) == ["object"]
-    tracked.forget()
-    assert abs(position(tracked.expect("storm/pose", 3)[-1].pose)[0]) < 0.004
+    assert abs(position(tracked.fresh("storm/pose", 3)[-1].pose)[0]) < 0.004
 
 
 def test_replacing_while_tracking_leaves_no_gap(tracked):
     """Poses come on while a new reference of the same object is prepared, and after it."""
+    from ros_bench import image_stamp
+
     tracker = tracked.node.session.tracker
     before = tracker.state.objects["object"].reference
     tracked.forget()
-    started = time.monotonic()
+    started = tracked.camera.newest_ns
     answer = tracked.point()
-    ended = time.monotonic()
+    ended = tracked.camera.newest_ns
     assert answer.success, answer.message
     assert tracker.state.objects["object"].reference is not before
-    time.sleep(0.5)
-    during = [t for t in tracked.at["storm/pose"] if started <= t <= ended]
-    after = [t for t in tracked.at["storm/pose"] if t > ended]
-    assert after
-    if ended - started > 0.5:
+    tracked.fresh("storm/pose", 5, ended)
+    if answer.seconds > 1.0:
+        during = [pose for pose in tracked.fresh("storm/pose", 1, started) if image_stamp(pose) <= ended]
         assert during, "tracking stood still while the reference was prepared"
     states = {o.state for m in tracked.got["storm/status"] for o in m.objects}
     assert states <= {"TRACKING", "SUSPECT"}
@@ -290,9 +277,8 @@ def test_live_parameters_change_between_frames(tracked):
     node = tracked.node
     results = node.set_parameters([Parameter("gate.tau", value=2), Parameter("object_frame", value="part")])
     assert all(result.successful for result in results)
-    tracked.expect_status(lambda m: m.objects[0].threshold == 2.0 and m.objects[0].object_frame == "part")
-    tracked.forget()
-    assert tracked.expect("/tf", 3)[-1].transforms[0].child_frame_id == "part"
+    tracked.expect_status(lambda m: [(o.threshold, o.object_frame) for o in m.objects] == [(2.0, "part")])
+    assert {t.child_frame_id for m in tracked.fresh("/tf", 3) for t in m.transforms} == {"part"}
     (refused,) = node.set_parameters([Parameter("pose.samples", value=500)])
     assert not refused.successful
     assert "cleanup" in refused.reason
@@ -302,30 +288,56 @@ def test_live_parameters_change_between_frames(tracked):
     assert all(result.successful for result in results)
 
 
-def test_fast_camera_does_not_make_it_late(tracked):
-    """Images come faster than they can be used: they are dropped and counted, and poses stay fresh."""
-    from storm_ros.ros.conversions import stamp_ns
+def test_poses_that_are_too_old_are_kept_back(tracked):
+    from rclpy.parameter import Parameter
 
-    process = tracked.node.session.worker._process
+    def most_s(value):
+        (result,) = tracked.node.set_parameters([Parameter("publish.max_age", value=value)])
+        assert result.successful
 
-    def slowly(pair):
-        time.sleep(0.1)
+    worker = tracked.node.session.worker
+    process = worker._process
+
+    def late(pair):
+        time.sleep(0.3)
         process(pair)
 
-    tracked.node.session.worker._process = slowly
-    tracked.camera.rate_hz = 60.0
-    dropped = tracked.node.session._mailbox.dropped
-    ages = []
+    worker._process = late
+    most_s(0.2)
     try:
-        end = time.monotonic() + 3.0
-        while time.monotonic() < end:
-            tracked.forget()
-            pose = tracked.expect("storm/pose", 1)[-1]
-            newer = [s for s in list(tracked.camera.sent) if s > stamp_ns(pose.header.stamp)]
-            ages.append(len(newer) / 60.0)
+        tracked.fresh("storm/mask", 3)
+        tracked.silent("storm/pose", "/tf")
+        status = tracked.expect_status(lambda m: any("publish.max_age is 200 ms" in text for text in m.problems))
+        assert (status.state, status.objects[0].has_pose) == ("RUNNING", True), "it is tracked nevertheless"
+        most_s(0.0)
+        tracked.fresh("storm/pose", 2)
     finally:
-        tracked.node.session.worker._process = process
-    assert tracked.node.session._mailbox.dropped > dropped
-    assert tracked.expect_status(lambda m: m.dropped_frames > 0)
-    half = len(ages) // 2
-    assert np.median(ages[half:]) < np.median(ages[:half]) + 0.1
+        worker._process = process
+        most_s(0.0)
+
+
+def test_fast_camera_does_not_make_it_late(tracked):
+    """Images come faster than they can be used: they are dropped and counted, and what is used is the newest."""
+    from ros_bench import wait_until
+
+    from storm_ros.ros.conversions import stamp_ns
+
+    session = tracked.node.session
+    process = session.worker._process
+    behind = []
+
+    def slowly(pair):
+        taken, newest = stamp_ns(pair.image.header.stamp), session._inputs._timeline.last_ns
+        behind.append(sum(taken < stamp <= newest for stamp in list(tracked.camera.sent)))
+        time.sleep(0.3)
+        process(pair)
+
+    session.worker._process = slowly
+    tracked.camera.rate_hz = 60.0
+    dropped = session._mailbox.dropped
+    try:
+        wait_until(lambda: len(behind) > 15 and session._mailbox.dropped > dropped + 30, what="images to be dropped")
+    finally:
+        session.worker._process = process
+    assert np.median(behind) <= 5, "of the images that have arrived it takes the newest pair"
+    assert tracked.expect_status(lambda m: m.dropped_frames > 30)

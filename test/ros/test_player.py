@@ -50,14 +50,17 @@ class Audience:
         ):
             self.node.create_subscription(kind, topic, kept.append, 1000)
 
-    def watch(self, process: subprocess.Popen, limit_s: float = 90.0) -> None:
-        """Until the player has ended, as it should."""
+    def watch(self, process: subprocess.Popen, limit_s: float = 300.0) -> None:
+        """Until the player has ended, as it should, and nothing more comes."""
         end = time.monotonic() + limit_s
         while process.poll() is None and time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.05)
-        for _ in range(50):
-            self.executor.spin_once(timeout_sec=0.01)
-        _, text = process.communicate(timeout=10)
+        heard, count = time.monotonic(), 0
+        while time.monotonic() < heard + 1.0:
+            self.executor.spin_once(timeout_sec=0.05)
+            if count != (count := sum(map(len, (self.images, self.depths, self.infos, self.clocks)))):
+                heard = time.monotonic()
+        _, text = process.communicate(timeout=30)
         assert process.returncode == 0, text
 
     def close(self) -> None:
@@ -98,7 +101,7 @@ def test_recorded_stamps_and_clock(theatre, bag) -> None:
     assert stamps == sorted(stamps)
     clocks = [nanoseconds(m.clock) for m in audience.clocks]
     assert clocks == sorted(clocks)
-    assert len(clocks) > 2 * FRAMES, "the clock runs on between the images"
+    assert len(set(clocks)) > len(set(stamps)), "the clock runs on between the images"
     with open_recording(bag) as recording:
         steps = np.diff([recording.read(n).stamp_ns for n in recording.numbers])
         last = recording.read(recording.numbers[-1])
@@ -136,7 +139,7 @@ def test_what_cannot_be_played_is_said(ros_domain, bag, parameters, said) -> Non
     if "first" in parameters:
         parameters = {**parameters, "recording": bag}
     process = play(ros_domain(), **parameters)
-    _, text = process.communicate(timeout=90)
+    _, text = process.communicate(timeout=300)
     assert process.returncode == 1
     assert said in text
     assert "Traceback" not in text

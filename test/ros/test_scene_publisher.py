@@ -76,7 +76,13 @@ class Stage:
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.01)
 
-    def until(self, condition, limit_s: float = 15.0, x: float | None = None) -> bool:
+    def tell(self, publisher, message) -> None:
+        """Publish something that the scene_publisher has to hear of."""
+        assert self.until(lambda: publisher.get_subscription_count() > 0)
+        publisher.publish(message)
+        self.spin(1.0)
+
+    def until(self, condition, limit_s: float = 90.0, x: float | None = None) -> bool:
         end = time.monotonic() + limit_s
         while not condition() and time.monotonic() < end:
             if x is None:
@@ -124,14 +130,12 @@ def test_added_moved_held_released_and_removed(stage) -> None:
 
     taken = AttachedCollisionObject(link_name="hand")
     taken.object.id, taken.object.operation = "cup", CollisionObject.ADD
-    stage.attached.publish(taken)
-    stage.spin(0.3)
+    stage.tell(stage.attached, taken)
     stage.rest(0.3, 0.8)
     stage.spin(3.5)
     assert stage.operations() == [ADD, MOVE], "left alone while it is held, even when it is out of sight"
 
-    stage.scene.publish(PlanningScene())  # a whole scene in which nothing is attached
-    stage.spin(0.3)
+    stage.tell(stage.scene, PlanningScene())  # a whole scene in which nothing is attached
     assert stage.until(lambda: len(stage.told) >= 3, x=0.3), "not followed after it was let go"
     assert stage.operations() == [ADD, MOVE, MOVE]
 
@@ -145,7 +149,7 @@ def test_cleared_object_is_removed(stage) -> None:
 
     stage.show_mesh()
     assert stage.until(lambda: len(stage.told) >= 1, x=0.0)
-    stage.marker.publish(Marker(ns="cup", action=Marker.DELETE))
+    stage.tell(stage.marker, Marker(ns="cup", action=Marker.DELETE))
     assert stage.until(lambda: len(stage.told) >= 2)
     assert stage.operations() == [ADD, REMOVE]
 

@@ -14,24 +14,26 @@ from storm_ros.ros.worker import Worker
 class Bench:
     """A worker whose items are recorded."""
 
-    def __init__(self, slow_s: float = 0.0) -> None:
+    def __init__(self, held: bool = False) -> None:
         self.box: Mailbox[int] = Mailbox()
         self.done: list[int] = []
         self.errors: list[Exception] = []
         self.busy = threading.Event()
-        self.slow_s = slow_s
+        self.go = threading.Event()
+        if not held:
+            self.go.set()
         self.worker: Worker[int] = Worker(self.box, self.process, self.errors.append)
 
     def process(self, item: int) -> None:
         self.busy.set()
-        time.sleep(self.slow_s)
+        self.go.wait(60)
         if item < 0:
             raise RuntimeError("bad item")
         self.done.append(item)
         self.busy.clear()
 
 
-def wait_until(condition, seconds: float = 5.0) -> None:
+def wait_until(condition, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -67,14 +69,25 @@ def test_failure_is_reported_and_the_next_item_processed(bench):
 
 
 def test_request_is_done_between_items():
-    bench = Bench(slow_s=0.05)
+    bench = Bench(held=True)
     bench.worker.start()
+    answers: list[bool] = []
     try:
         for number in range(4):
+            bench.go.clear()
             bench.box.put(number)
             wait_until(bench.busy.is_set)
-            assert bench.worker.between(lambda: not bench.busy.is_set())
+            asker = threading.Thread(
+                target=lambda: answers.append(bench.worker.between(lambda: not bench.busy.is_set()))
+            )
+            asker.start()
+            time.sleep(0.02)
+            bench.go.set()
+            asker.join(60)
+        assert answers == [True] * 4
+        assert bench.done == [0, 1, 2, 3]
     finally:
+        bench.go.set()
         bench.worker.stop()
 
 
@@ -109,18 +122,22 @@ def test_requests_are_never_left_waiting_when_it_stops():
         bench.worker.start()
         bench.worker.stop()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     assert sorted(answers) == sorted([n for n in range(4) for _ in range(50)])
 
 
 def test_start_and_stop_twice_leave_no_thread():
     bench = Bench()
-    before = threading.active_count()
+
+    def workers() -> int:
+        return sum(thread.name == "storm_worker" for thread in threading.enumerate())
+
+    before = workers()
     for _ in range(5):
         bench.worker.start()
         bench.worker.start()
-        assert threading.active_count() == before + 1
+        assert workers() == before + 1
         bench.worker.stop()
         bench.worker.stop()
-    assert threading.active_count() == before
+    assert workers() == before

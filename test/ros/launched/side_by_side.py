@@ -5,15 +5,14 @@ import time
 import unittest
 from pathlib import Path
 
-import launch
-import launch_testing.actions
-import launch_testing.asserts
+import launch_testing
 import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_share_directory
 from geometry_msgs.msg import PoseStamped
 from launch.actions import GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launching import assert_ended_cleanly, tested
 from rclpy.executors import SingleThreadedExecutor
 from rosgraph_msgs.msg import Clock
 from storm_ros.msg import TrackerStatus
@@ -25,7 +24,7 @@ from storm_ros.sim import turntable_sequence
 
 FOLDER = tempfile.TemporaryDirectory()
 SIDES = ("left", "right")
-LIMIT_S = 180.0
+LIMIT_S = 400.0
 
 
 def recorded():
@@ -52,7 +51,7 @@ def generate_test_description():
     box = ",".join(f"{v:g}" for v in BOX)
     left = included("replay.launch.py", "left", bag=str(BAG), box=box, clock="true", loop="true", rate="0.25")
     right = included("tracker.launch.py", "right", use_sim_time="true")
-    return launch.LaunchDescription([left, right, launch_testing.actions.ReadyToTest()])
+    return tested(left, right)
 
 
 def seconds(stamp):
@@ -93,8 +92,12 @@ class TestSideBySide(unittest.TestCase):
         assert not self.poses["right"], "nobody has pointed at anything there"
         self.until(lambda: "right" in self.states and self.states["right"].state == "WAITING", "the right one")
         client = self.node.create_client(SetReference, "/right/storm/set_reference")
-        future = client.call_async(SetReference.Request(kind="box", box=BOX))
-        self.until(future.done, "an answer")
+        self.until(client.service_is_ready, "its service")
+        for _ in range(20):  # an image of a moment ago may be missing on a busy machine
+            future = client.call_async(SetReference.Request(kind="box", box=BOX))
+            self.until(future.done, "an answer")
+            if future.result().success:
+                break
         assert future.result().success, future.result().message
 
         for side in SIDES:
@@ -103,8 +106,8 @@ class TestSideBySide(unittest.TestCase):
         assert {"left/cup", "right/cup"} <= self.frames
         for side in SIDES:
             stamp = seconds(self.poses[side][-1].header.stamp)
-            assert min(self.clocks) <= stamp <= max(self.clocks), "stamps are the recorded ones"
-            assert self.states[side].latency_ms < 10_000.0, "and the node's clock is /clock"
+            assert min(self.clocks) - 1.0 <= stamp <= max(self.clocks) + 1.0, "stamps are the recorded ones"
+            self.until(lambda side=side: self.states[side].latency_ms < 10_000.0, "a node whose clock is /clock")
         assert abs(time.time() - stamp) > 1e6
         places = [self.poses[side][-1].pose.position for side in SIDES]
         assert np.linalg.norm([places[0].x - places[1].x, places[0].z - places[1].z]) < 0.02
@@ -124,8 +127,5 @@ class TestSideBySide(unittest.TestCase):
 @launch_testing.post_shutdown_test()
 class TestEnd(unittest.TestCase):
     def test_ended_cleanly(self, proc_info, proc_output):
-        launch_testing.asserts.assertExitCodes(proc_info)
-        for process in proc_info.processes():
-            text = b"".join(output.text for output in proc_output[process]).decode(errors="replace")
-            assert "Traceback" not in text, text
+        assert_ended_cleanly(proc_info, proc_output)
         FOLDER.cleanup()
