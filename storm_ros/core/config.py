@@ -43,7 +43,7 @@ class MeshConfig:
     max_grazing_deg: float = knob(80.0, "Angle between view ray and normal above which a face is cut.", low=10, high=90)
     erode_px: int = knob(1, "Pixels taken off the mask's rim before lifting: depth bleeds there.", low=0, high=20)
     smooth_px: float = knob(1.5, "Radius of the edge-keeping depth smoothing before lifting; 0: none.", low=0, high=10)
-    fused: bool = knob(False, "Fuse new views into a lifted surface while it is tracked, so that its far side grows.")
+    fused: bool = knob(True, "Fuse new views into a lifted surface while it is tracked, so that its far side grows.")
     fused_voxels: int = knob(80, "Voxels along the longest side of the fused volume.", low=32, high=160)
     fused_step_deg: float = knob(6.0, "Turn to the nearest fused view before another is fused.", low=1.0, high=45.0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from storm_ros.core import se3
-from storm_ros.core.config import GateConfig, MeshConfig, PoseConfig, StormConfig, with_values
+from storm_ros.core.config import MeshConfig, PoseConfig, StormConfig, with_values
 from storm_ros.core.tracker import Tracker
 from storm_ros.core.types import Camera, Mesh, PoseEstimate, Reference, RgbdFrame, TrackStatus, View
 from storm_ros.factory import build_parts
@@ -311,12 +311,11 @@ def test_nothing_is_fused_while_suspect(studio: Studio) -> None:
     assert len(loop.fused.directions) == 1
 
 
-def test_off_by_default(studio: Studio) -> None:
-    assert not MeshConfig().fused
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_setting_decides(studio: Studio, fused: bool) -> None:
     shot = studio.shoot(0.0)
     mesh, pose = LiftedMeshBuilder().build(shot.frame, shot.mask)
-    model = GeometricEstimator(PoseConfig(), "cpu", mesh=MeshConfig()).prepare(
-        Reference("box", (View(shot.frame, shot.mask, pose),), mesh)
-    )
-    assert model.fused is None
-    assert GateConfig().patience > 1
+    reference = Reference("box", (View(shot.frame, shot.mask, pose),), mesh)
+    model = GeometricEstimator(PoseConfig(), "cpu", mesh=MeshConfig(fused=fused)).prepare(reference)
+    assert (model.fused is not None) is fused
+    assert MeshConfig().fused
