@@ -103,7 +103,7 @@ class TestSideBySide(unittest.TestCase):
         for side in SIDES:
             self.poses[side].clear()
         self.until(lambda: all(self.poses.values()), "poses of both")
-        assert {"left/cup", "right/cup"} <= self.frames
+        self.until(lambda: {"left/cup", "right/cup"} <= self.frames, "TF of both, which comes after the first pose")
         for side in SIDES:
             stamp = seconds(self.poses[side][-1].header.stamp)
             assert min(self.clocks) - 1.0 <= stamp <= max(self.clocks) + 1.0, "stamps are the recorded ones"
