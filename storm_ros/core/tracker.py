@@ -87,11 +87,8 @@ def step(
     return TrackerState(objects), TrackResult(frame.index, frame.stamp_ns, results, tuple(events), clock.milliseconds)
 
 
-def add_object(
-    parts: Parts, state: TrackerState, reference: Reference, search: SearchConfig | None = None
-) -> TrackerState:
+def add_object(parts: Parts, state: TrackerState, reference: Reference, search: SearchConfig) -> TrackerState:
     """The state with one more object, or one object replaced; the first view's pose starts its track."""
-    search = search or SearchConfig()
     view = reference.views[0]
     event = TrackEvent(EventType.REFERENCE_SET, reference.object_id, view.frame.index, view.frame.stamp_ns)
     model, description = parts.pose.prepare(reference), parts.segmenter.describe(reference)

@@ -17,6 +17,7 @@ from storm_ros.core.protocols import Segmenter
 from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame, View
 from storm_ros.io import Recording, read_frames
 from storm_ros.mesh import LiftedMeshBuilder
+from storm_ros.som.masks import mask_iou
 
 SHOWN = 0.3
 """Visible share above which an object counts as shown where its mask is known."""
@@ -210,12 +211,6 @@ def _verdict(case: Case, found: Sequence[Candidate], seconds: float) -> Verdict:
         case.name, case.present, score, (ious[0] if ious else 0.0) if ious is not None else None,
         max(ious, default=0.0) if ious is not None else None, hit, seconds, case.traits,
     )  # fmt: skip
-
-
-def mask_iou(first: Mask, second: Mask) -> float:
-    """Intersection over union of two masks (H, W); 0 for two empty ones."""
-    union = int((first | second).sum())
-    return float((first & second).sum()) / union if union else 0.0
 
 
 def _on_object(case: Case, mask: Mask) -> bool:

@@ -89,7 +89,7 @@ def _one_piece(logits: Floats, depth_m: Floats, diameter_m: float, diameter_px_m
     return kept[labels]
 
 
-def overlap(first: Mask, second: Mask) -> float:
+def mask_iou(first: Mask, second: Mask) -> float:
     """Intersection over union of two masks (H, W); 0 for two empty ones."""
     both = np.count_nonzero(first & second)
     return both / max(np.count_nonzero(first) + np.count_nonzero(second) - both, 1)

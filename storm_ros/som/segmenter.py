@@ -19,7 +19,7 @@ from storm_ros.encoders.nano import planes_tensor
 from storm_ros.som.crops import Window, apparent_size, cut, reference_crop
 from storm_ros.som.judging import Looks, chance, looks_of, signals
 from storm_ros.som.loading import load_som
-from storm_ros.som.masks import full_mask, overlap, rough_mask
+from storm_ros.som.masks import full_mask, mask_iou, rough_mask
 from storm_ros.som.network import Described, SomNetwork
 from storm_ros.som.proposals import Look, cut_off, likely_windows, recentred, template_windows, whole_size, whole_window
 from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
@@ -125,10 +125,10 @@ class SomSegmenter:
             if look.presence < self._least or len(chosen) == self.config.candidates:
                 continue
             place = rough_mask(frame, look)
-            if any(overlap(place, other) > _SAME for other in places):
+            if any(mask_iou(place, other) > _SAME for other in places):
                 continue
             mask = full_mask(frame, look, description.diameter_m)
-            if np.count_nonzero(mask) < 16 or any(overlap(mask, other) > _SAME for other, _ in chosen):
+            if np.count_nonzero(mask) < 16 or any(mask_iou(mask, other) > _SAME for other, _ in chosen):
                 continue
             places.append(place)
             chosen.append((mask, signals(frame, look, mask, description.looks)))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from storm_ros.core.config import SegmenterConfig
-from storm_ros.evaluation.segmentation import mask_iou
+from storm_ros.som.masks import mask_iou
 from storm_ros.training.held_out import simulated_cases
 from storm_ros.training.shards import Shards
 

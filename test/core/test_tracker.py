@@ -323,7 +323,7 @@ def test_a_gap_may_be_allowed() -> None:
 
 def test_a_clock_set_back_makes_the_pose_stale() -> None:
     parts, search = make(Scripted())
-    state = add_object(parts, TrackerState(), make_reference(parts, frame(0), MASK, "cup"))
+    state = add_object(parts, TrackerState(), make_reference(parts, frame(0), MASK, "cup"), SearchConfig())
     state, _ = step(parts, search, state, replace(frame(0), stamp_ns=int(60e9)))
     _, result = step(parts, search, state, frame(1))
     assert [e.cause for e in result.events if e.type is EventType.LOST] == [LossCause.STALE_INPUT]
@@ -362,7 +362,7 @@ def test_a_new_search_on_request() -> None:
 
 def test_withdrawing_what_has_no_pose_only_restarts_the_search() -> None:
     parts, _ = make(Scripted())
-    state = add_object(parts, TrackerState(), make_reference(parts, frame(0), MASK, "cup"))
+    state = add_object(parts, TrackerState(), make_reference(parts, frame(0), MASK, "cup"), SearchConfig())
     after, found = withdraw(state, LossCause.REQUESTED, 0)
     assert found == ()
     assert after.objects["cup"].status is TrackStatus.SEARCHING
@@ -459,7 +459,7 @@ def test_objects_are_independent_and_a_frame_changes_no_old_state() -> None:
     first = frame(0)
     state = TrackerState()
     for name in ("cup", "can"):
-        state = add_object(parts, state, make_reference(parts, first, MASK, name))
+        state = add_object(parts, state, make_reference(parts, first, MASK, name), SearchConfig())
     before = dict(state.objects)
     _, result = step(parts, search, state, first)
     assert list(result.objects) == ["cup", "can"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from storm_ros.evaluation.segmentation import mask_iou
 from storm_ros.som.colour_counts import blurred, palette
 from storm_ros.som.edges import to_edges
+from storm_ros.som.masks import mask_iou
 
 ALL = slice(0, 128), slice(0, 128)
 TRUE = np.zeros((128, 128), bool)

@@ -10,7 +10,8 @@ import pytest
 
 from storm_ros.cli.main import main
 from storm_ros.core.types import Camera, Candidate, Mesh, Reference, RgbdFrame, View
-from storm_ros.evaluation.segmentation import Case, Judge, auroc, figures, mask_iou
+from storm_ros.evaluation.segmentation import Case, Judge, auroc, figures
+from storm_ros.som.masks import mask_iou
 
 CAMERA = Camera(40, 30, 40.0, 40.0, 19.5, 14.5)
 FRAME = RgbdFrame(np.zeros((30, 40, 3), np.uint8), np.ones((30, 40), np.float32), CAMERA)
