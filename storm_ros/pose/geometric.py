@@ -24,6 +24,7 @@ from storm_ros.render import DeviceMesh, RayCaster
 
 _SEARCH_BELOW = 0.45
 _REACH_RADII, _REACH_RAD = 2.0, np.deg2rad(45.0)
+_STARTS = 3
 _FINE_QUALITY = 0.65
 _PLAIN_COLOUR_SHARE = 0.03
 _USUAL_FILL = 0.8
@@ -104,13 +105,16 @@ class GeometricEstimator:
         images = self._images(frame)
         start = self._choose(images, model, np.stack([np.asarray(g, dtype=np.float64) for g in guesses]))
         estimate = self._descend(images, model, start)
-        if estimate.score < _SEARCH_BELOW:
-            for other in self._neighbourhood(images, model, np.asarray(guesses[0], dtype=np.float64)):
-                rival = set_off(frame, model, self._descend(images, model, other))
-                if rival.score > max(estimate.score, _SEARCH_BELOW) and _within_reach(
-                    rival.cam_T_obj, guesses, model.radius_m
-                ):
-                    estimate = rival
+        if estimate.score >= _SEARCH_BELOW:
+            return estimate
+        start = self._elsewhere(images, model, np.asarray(guesses[0], dtype=np.float64), estimate.cam_T_obj)
+        if start is None:
+            return estimate
+        rival = self._descend(images, model, start)
+        if rival.score > _SEARCH_BELOW and _within_reach(rival.cam_T_obj, guesses, model.radius_m):
+            rival = set_off(frame, model, rival)
+            if rival.score > _SEARCH_BELOW:
+                return rival
         return estimate
 
     def judge(self, frame: RgbdFrame, model: PoseModel, cam_T_obj: Pose) -> PoseEstimate:
@@ -239,29 +243,36 @@ class GeometricEstimator:
         tolerance = self.config.agreement_m
         return assess(images, model, pose, self.caster, tolerance_m=tolerance, covariance=covariance)
 
-    def _neighbourhood(self, images: FrameImages, model: PoseModel, guess: Pose) -> list[Pose]:
-        """Starts worth a try: the guess shifted across the image, the best few first."""
+    def _elsewhere(self, images: FrameImages, model: PoseModel, guess: Pose, fitted: Pose) -> Pose | None:
+        """A better start than what was fitted: the guess shifted across the image, and the best few moved coarsely.
+
+        None where the pose that was fitted agrees as well as any of them.
+        """
         step = _LEVELS[0]
         samples = self._view(model, guess, step)
         if samples is None:
-            return []
+            return None
+        terms = self._terms(model, guess, step)
+
+        def fits(poses: npt.NDArray[np.float64], iterations: int) -> Fit:
+            sets = np.zeros(len(poses), np.int64)
+            return fit(images, samples, poses, terms, iterations, self.caster, set_of_view=sets)
+
         center = guess[:3, :3] @ model.center + guess[:3, 3]
         offsets = np.linspace(-1.6, 1.6, 15) * model.radius_m
         dx, dy, dz = np.meshgrid(offsets, offsets, np.array([-0.06, 0.0, 0.06]) * center[2], indexing="ij")
         shifts = np.stack([dx.ravel(), dy.ravel(), np.zeros(dx.size)], 1) + dz.ravel()[:, None] * center / center[2]
         poses = np.repeat(guess[None], len(shifts), 0)
         poses[:, :3, 3] += shifts
-        sets = np.zeros(len(poses), np.int64)
-        quality = fit(
-            images, samples, poses, self._terms(model, guess, step), 0, self.caster, set_of_view=sets
-        ).quality()
         chosen: list[Pose] = []
-        for i in np.argsort(-quality):
+        for i in np.argsort(-fits(poses, 0).quality()):
             if all(np.linalg.norm(poses[i, :3, 3] - c[:3, 3]) > 0.5 * model.radius_m for c in chosen):
                 chosen.append(poses[i])
-            if len(chosen) == 3:
+            if len(chosen) == _STARTS:
                 break
-        return chosen
+        moved = fits(np.stack([fitted, *chosen]), self.config.iterations)
+        best = int(np.argmax(moved.quality()))
+        return None if best == 0 else moved.poses[best]
 
 
 def _within_reach(cam_T_obj: Pose, guesses: Sequence[Pose], radius_m: float) -> bool:
