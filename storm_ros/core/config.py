@@ -74,7 +74,7 @@ class SegmenterConfig:
     weights: str = knob("som-nano", "Weights of som: a name of `storm weights list` or a .safetensors file.")
     presence: float = knob(0.3, "Candidates less likely than this to be the object are dropped.", low=0.0, high=1.0)
     crops: int = knob(3, "Places that som looks at again, closer; 0: the whole image only.", low=0, high=16)
-    hints: bool = knob(True, "Som looks closer at as many places that template names, too.")
+    hints: bool = knob(True, "Som looks closer at the place that template names, too, unless it is sure before.")
     candidates: int = knob(4, "Candidates that are registered and checked per search.", low=1, high=32)
     min_score: float = knob(0.55, "Candidates that template scores below this are dropped.", low=0.0, high=1.0)
 

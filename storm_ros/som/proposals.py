@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,7 +17,6 @@ from storm_ros.som.template import Place
 WHOLE_WIDTH = 384
 
 _SMALLEST_PX = 16.0
-_CENTRED = 0.06  # of a window: a mask nearer to its middle than this is looked at well
 _FAINTEST = 0.02  # chance below which a place is not looked at again
 _SAME_PLACE = 0.25  # of the objects' size: windows nearer to each other are one
 
@@ -117,29 +116,6 @@ def _same(a: Window, b: Window) -> bool:
     apart = np.hypot(a.x + a.width / 2 - b.x - b.width / 2, a.y + a.height / 2 - b.y - b.height / 2)
     alike = 0.8 < a.width / b.width < 1.25
     return bool(alike and apart < _SAME_PLACE * min(a.width, b.width) / LOOK_MARGIN)
-
-
-def recentred(frame: RgbdFrame, look: Look) -> Window | None:
-    """The window moved onto the mask that was seen in it; None where it is there already, or there is no mask.
-
-    Where the window cuts the mask off, its middle comes to lie on that edge: the object is not larger than half of it.
-    """
-    rows, columns = np.nonzero(look.logits > 0)
-    if not len(rows):
-        return None
-    before = look.window
-    left, right, above, below = cut_off(frame, look)
-    cell = before.width / look.logits.shape[1]
-    x = before.x + cell * (columns.min() + columns.max() + 1) / 2.0
-    y = before.y + cell * (rows.min() + rows.max() + 1) / 2.0
-    if left != right:
-        x = before.x if left else before.x + before.width
-    if above != below:
-        y = before.y if above else before.y + before.height
-    x, y = x - before.width / 2, y - before.height / 2
-    if np.hypot(x - before.x, y - before.y) < _CENTRED * before.width:
-        return None
-    return replace(before, x=x, y=y)
 
 
 def cut_off(frame: RgbdFrame, look: Look) -> tuple[bool, bool, bool, bool]:

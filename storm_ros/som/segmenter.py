@@ -21,11 +21,12 @@ from storm_ros.som.judging import Looks, chance, looks_of, signals
 from storm_ros.som.loading import load_som
 from storm_ros.som.masks import full_mask, mask_iou, rough_mask
 from storm_ros.som.network import Described, SomNetwork
-from storm_ros.som.proposals import Look, cut_off, likely_windows, recentred, template_windows, whole_size, whole_window
+from storm_ros.som.proposals import Look, cut_off, likely_windows, template_windows, whole_size, whole_window
 from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
 from storm_ros.som.template import Template, TemplateSegmenter
 
-_HINT_SPACING_PX = 12  # the look that follows moves onto the object by itself
+_HINTS = 1  # places of the template that are looked at: more find no more
+_HINT_SPACING_PX = 12
 _SURE = 0.9  # presence from which no other place is looked at
 _FIRST_WORD = 1.6  # of the chance that is wanted, that the network's presence must be: candidates below hardly reach it
 _CUT = 0.7
@@ -135,22 +136,15 @@ class SomSegmenter:
         return chosen
 
     def _closer(self, frame: RgbdFrame, whole: Look, description: Description) -> list[Look]:
-        """Close looks: at the likeliest places, and unless one of them is sure, at others and again at the best."""
-        size, count = (LOOK_PX, LOOK_PX), self.config.crops
-        places = likely_windows(frame, whole, description.size_m, count)
+        """Close looks: at the likeliest places, and unless one of them is sure, where the template agrees best."""
+        size = (LOOK_PX, LOOK_PX)
+        places = likely_windows(frame, whole, description.size_m, self.config.crops)
         looks = self.look(frame, places, description, size) if places else []
-        if any(_worth(frame, look) >= _SURE for look in looks):
+        if self.template is None or not description.templates or any(_worth(frame, look) >= _SURE for look in looks):
             return looks
-        if self.template is not None and description.templates:
-            agreeing = self.template.places(frame, description.templates, _HINT_SPACING_PX, finest=1)
-            more = template_windows(frame, agreeing, places, description.size_m, count)
-            looks += self.look(frame, more, description, size) if more else []
-        again = [w for w in (recentred(frame, look) for look in self._promising(frame, looks)) if w is not None]
-        return looks + self.look(frame, again, description, size) if again else looks
-
-    def _promising(self, frame: RgbdFrame, looks: Sequence[Look]) -> list[Look]:
-        best = sorted(looks, key=lambda look: -_worth(frame, look))[:2]
-        return [look for look in best if look.presence >= self.config.presence]
+        agreeing = self.template.places(frame, description.templates, _HINT_SPACING_PX, finest=1)
+        more = template_windows(frame, agreeing, places, description.size_m, _HINTS)
+        return looks + self.look(frame, more, description, size) if more else looks
 
     def look(
         self, frame: RgbdFrame, windows: Sequence[Window], description: Description, size: tuple[int, int],

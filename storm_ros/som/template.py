@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from storm_ros.core.config import SegmenterConfig
 from storm_ros.core.protocols import Encoder
@@ -57,6 +58,7 @@ class TemplateSegmenter:
         """Take the encoder and the settings."""
         self.encoder = encoder
         self.config = config or SegmenterConfig()
+        self._pools = ThreadpoolController()
 
     def describe(self, reference: Reference) -> tuple[Template, ...]:
         """One template per view of the reference."""
@@ -91,9 +93,12 @@ class TemplateSegmenter:
         """
         octaves = _Octaves(self.encoder, frame.rgb)
         found: list[Place] = []
-        for template in description:
-            rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px, finest)
-            found.extend(Place(float(s), int(r), int(c), template) for s, r, c in zip(scores, rows, cols, strict=True))
+        # threads of OpenBLAS spin on for tens of milliseconds, and slow down the network that is asked next
+        with self._pools.limit(limits=1, user_api="blas"):
+            for template in description:
+                rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px, finest)
+                places = zip(scores, rows, cols, strict=True)
+                found.extend(Place(float(s), int(r), int(c), template) for s, r, c in places)
         found.sort(key=lambda place: -place.score)
         taken = np.zeros(frame.shape, dtype=bool)
         for place in found:
