@@ -50,9 +50,13 @@ def add_parser(commands: Any) -> None:
     train_tom.add_actions(actions)
     train_all.add_action(actions)
 
-    export = actions.add_parser("export", help="write the averaged weights of a checkpoint as .safetensors")
+    export = actions.add_parser("export", help="calibrate a checkpoint of the segmenter and write its weights")
     export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")
     export.add_argument("output", metavar="FILE", help="the .safetensors file")
+    export.add_argument(
+        "--shards", metavar="DIR", help="scenes that it was not trained on, of objects that it was: to weigh candidates"
+    )
+    export.add_argument("--cases", metavar="N", type=int, default=300, help="cases made of these (default 300)")
     export.set_defaults(run=run_export)
 
 
@@ -119,14 +123,26 @@ def run_export(args: argparse.Namespace) -> int:
 
     Raises:
         BackendUnavailableError: PyTorch is missing.
-        InputError: the checkpoint cannot be read.
+        UsageError: no cases.
+        InputError: the checkpoint or the shards cannot be read, or too few candidates are right or wrong.
     """
+    if args.cases < 1:
+        raise UsageError(f"--cases {args.cases}: at least one is needed")
     with needs_torch("training"):
         from storm_ros.som.loading import KIND, save_som
+        from storm_ros.training.chances import weighed
         from storm_ros.training.export import trained
+        from storm_ros.training.shards import Shards
     from storm_ros.weights.files import file_sha256
 
-    path = save_som(args.output, *trained(Path(args.checkpoint), KIND))
+    network, notes = trained(Path(args.checkpoint), KIND)
+    weighing = None
+    if args.shards:
+        weighing, count = weighed(network, Shards([args.shards]), args.cases)
+        sys.stdout.write(f"{count} candidates weighed\n")
+    else:
+        sys.stderr.write("storm: without --shards the network's presence alone tells how likely a candidate is\n")
+    path = save_som(args.output, network, notes, weighing)
     sys.stdout.write(f"{path}  sha256 {file_sha256(path)}\n")
     return 0
 

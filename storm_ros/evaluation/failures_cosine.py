@@ -93,4 +93,4 @@ def cosine_verifier(tau: float = 0.0) -> CosineVerifier:
     """
     from storm_ros.som.loading import load_som
 
-    return CosineVerifier(load_som("som-nano").encoder, tau)
+    return CosineVerifier(load_som("som-nano")[0].encoder, tau)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,26 @@ SIGNALS = ("presence", "overlap", "sureness", "cut", "length", "larger", "area",
 mask, whether the window cuts it off, differences in length and size to the reference (logarithms; of the size with its
 sign, too), and the share of colours in common."""
 
-_MEAN = np.array([1.191, -0.242, 1.048, 0.123, 0.473, -0.406, 0.455, 0.608])
-_WEIGHT = np.array([0.430, 0.411, 0.839, -0.962, -0.359, -0.002, -0.367, 5.278])
-_BIAS = -0.340  # these three: `storm_ros.training.chances`, 479 candidates of 300 cases
-
 _SMALL_M = 0.001
 _UNKNOWN = 0.3  # logarithm by which sizes are taken to differ where there is no depth
+
+
+class Weighing(NamedTuple):
+    """A logistic regression on simulated scenes: 1 / (1 + exp(-(weight @ (signals - mean) + bias))).
+
+    Attributes:
+        mean: (8,) of each of `SIGNALS`.
+        weight: (8,).
+        bias: a number.
+    """
+
+    mean: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
+    bias: float
+
+
+NETWORK_ALONE = Weighing(np.zeros(len(SIGNALS)), np.eye(len(SIGNALS))[0], 0.0)
+"""The network's own presence: for weights that were never calibrated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +96,9 @@ def signals(frame: RgbdFrame, look: Look, mask: Mask, reference: Looks) -> npt.N
     return np.array([_logit(look.presence), _logit(look.iou), sure, cut, length, larger, area, alike])
 
 
-def chance(measured: npt.NDArray[np.float64]) -> float:
-    """How likely a candidate with such signals (8,) is the object, by a logistic regression on simulated scenes."""
-    return float(1.0 / (1.0 + np.exp(-(float(_WEIGHT @ (measured - _MEAN)) + _BIAS))))
+def chance(measured: npt.NDArray[np.float64], weighing: Weighing) -> float:
+    """How likely a candidate with such signals (8,) is the object."""
+    return float(1.0 / (1.0 + np.exp(-(float(weighing.weight @ (measured - weighing.mean)) + weighing.bias))))
 
 
 def _logit(probability: float) -> float:

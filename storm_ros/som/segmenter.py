@@ -17,7 +17,7 @@ from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame
 from storm_ros.encoders.inference import inference
 from storm_ros.encoders.nano import planes_tensor
 from storm_ros.som.crops import Window, apparent_size, cut, reference_crop
-from storm_ros.som.judging import Looks, chance, looks_of, signals
+from storm_ros.som.judging import NETWORK_ALONE, Looks, Weighing, chance, looks_of, signals
 from storm_ros.som.loading import load_som
 from storm_ros.som.masks import full_mask, mask_iou, rough_mask
 from storm_ros.som.network import Described, SomNetwork
@@ -62,14 +62,23 @@ class SomSegmenter:
         config: SegmenterConfig | None = None,
         network: SomNetwork | None = None,
         template: TemplateSegmenter | None = None,
+        weighing: Weighing = NETWORK_ALONE,
     ) -> None:
-        """Load the weights, unless a network is given; a template segmenter names more places to look at.
+        """Load the weights and their calibrated weighing of candidates, unless a network is given.
+
+        Args:
+            config: which weights, how many places.
+            network: in place of the weights.
+            template: names one more place to look at.
+            weighing: of that network's candidates.
 
         Raises:
             WeightsError: missing, damaged, altered, or of another size.
         """
         self.config = config or SegmenterConfig()
-        self.network = load_som(self.config.weights) if network is None else network.eval()
+        if network is None:
+            network, weighing = load_som(self.config.weights)
+        self.network, self.weighing = network.eval(), weighing
         self.template = template
         self._least = _FIRST_WORD * self.config.presence
         self.threads = torch.get_num_threads()  # of the thread that builds it: a search's own might know another number
@@ -103,7 +112,7 @@ class SomSegmenter:
         Raises:
             StormError: the network's answer is not finite.
         """
-        weighed = ((chance(measured), mask) for mask, measured in self.measured(frame, description))
+        weighed = ((chance(measured, self.weighing), mask) for mask, measured in self.measured(frame, description))
         likely = [Candidate(mask, score) for score, mask in weighed if score >= self.config.presence]
         return tuple(sorted(likely, key=lambda candidate: -candidate.score))
 

@@ -25,11 +25,13 @@ from storm_ros.som.loading import KIND as SOM
 from storm_ros.som.loading import save_som
 from storm_ros.tom.loading import KIND as TOM
 from storm_ros.tom.loading import load_tom, save_tom
+from storm_ros.training.chances import weighed
 from storm_ros.training.export import trained
 from storm_ros.training.making import made, make_cases, make_shard
-from storm_ros.training.recipe import Recipe, decisive
+from storm_ros.training.recipe import FIRST_TO_WEIGH, Recipe, decisive
 from storm_ros.training.running import CHECKPOINT, LOG, Report, Stop
 from storm_ros.training.settings import TrainConfig
+from storm_ros.training.shards import Shards
 from storm_ros.training.som import train_som
 from storm_ros.training.tom import train_tom
 from storm_ros.training.tom_figures import calibrated, checked_cases, figures_of, judge_cases
@@ -38,6 +40,7 @@ from storm_ros.training.tom_settings import TomTrainConfig
 SOM_FILE, TOM_FILE = "som-nano.safetensors", "tom-nano.safetensors"
 STATE, RECIPE = "state.json", "recipe.yaml"
 SCENES, HELD_SCENES, CASES, HELD_CASES = "scenes", "held_scenes", "cases", "held_cases"
+WEIGHING_SCENES = "weighing_scenes"
 
 Figures = dict[str, Any]
 
@@ -143,6 +146,11 @@ def _held_scenes(run: Run) -> Figures:
     return _shards(run, HELD_SCENES, range(first, first + run.recipe.data.held_out), held_out=True)
 
 
+def _weighing_scenes(run: Run) -> Figures:
+    numbers = range(FIRST_TO_WEIGH, FIRST_TO_WEIGH + run.recipe.data.weighing)
+    return _shards(run, WEIGHING_SCENES, numbers, held_out=False)
+
+
 def _shards(run: Run, name: str, numbers: Iterable[int], *, held_out: bool) -> Figures:
     config = run.recipe.som.scenes
     folder = run.out / name
@@ -191,8 +199,15 @@ def som_config(recipe: Recipe, out: Path) -> TrainConfig:
 
 
 def _som_file(run: Run) -> Figures:
-    save_som(run.out / SOM_FILE, *trained(run.out / "som" / CHECKPOINT, SOM))
-    return {}
+    """Weigh the candidates on scenes of their own, and write the weights with what comes out of it."""
+    network, notes = trained(run.out / "som" / CHECKPOINT, SOM)
+    weighing, count = None, 0
+    try:
+        weighing, count = weighed(network, Shards([run.out / WEIGHING_SCENES]), run.recipe.data.weighing_cases)
+    except InputError as error:  # a training that was far too short; its figures will tell
+        run.say(f"som_file: {error}; the network's presence alone counts")
+    save_som(run.out / SOM_FILE, network, notes, weighing)
+    return {"weighed": count}
 
 
 def _tom(run: Run) -> Figures:
@@ -226,6 +241,7 @@ STAGES: dict[str, Callable[[Run], Figures]] = {
     "scenes": _scenes,
     "held_scenes": _held_scenes,
     "som": _som,
+    "weighing_scenes": _weighing_scenes,
     "som_file": _som_file,
     "cases": _cases,
     "held_cases": _held_cases,

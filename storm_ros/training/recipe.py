@@ -15,6 +15,8 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 SOM_RECIPE, TOM_RECIPE, PRESETS = "train_som_nano.yaml", "train_tom_nano.yaml", "train"
 
 SCENES_PER_CASE_SHARD = 32
+FIRST_TO_WEIGH = 20000
+"""Number of the first shard that candidates are weighed by: beyond those trained with, streamed or not."""
 
 _WITHOUT_EFFECT = ("data.processes", "som.stream.ahead", "som.stream.makers", "som.stream.readers")
 _DECIDED_HERE = ("som.data", "som.out", "tom.data", "tom.out", "tom.encoder")
@@ -27,6 +29,8 @@ class DataConfig:
     shards: int = knob(8, "Shards of scenes to train with; where som streams its own, for tom alone.", low=1, high=9000)
     held_out: int = knob(2, "Shards of scenes with held-out scans, to calibrate and measure with.", low=1, high=1000)
     first_held_out: int = knob(9000, "Number of the first of these.", low=9000)
+    weighing: int = knob(1, "Shards of scenes of their own, of the training's objects, to weigh candidates by.", low=1)
+    weighing_cases: int = knob(300, "Cases made of these.", low=1)
     cases: int = knob(4, "Shards of cases for tom, of 32 of the scenes each.", low=1, high=1000)
     held_out_cases: int = knob(1, "The same of held-out scenes.", low=1, high=1000)
     processes: int = knob(1, "Processes that make shards.", low=1, high=256)

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from storm_ros.som.crops import Window
-from storm_ros.som.judging import SIGNALS, chance, extent_m, looks_of, signals
+from storm_ros.som.judging import NETWORK_ALONE, SIGNALS, Weighing, chance, extent_m, looks_of, signals
 from storm_ros.som.proposals import Look
 
 Maker = Callable[..., Any]
+
+WEIGHING = Weighing(np.zeros(len(SIGNALS)), np.array([0.4, 0.4, 0.8, -1.0, -0.4, 0.0, -0.4, 5.0]), -3.0)
 
 
 def measured(frame: Any, mask: np.ndarray, reference: Any, presence: float = 0.7, shift: int = 0) -> dict[str, float]:
@@ -46,7 +48,8 @@ def test_another_size_other_colours_and_a_cut_each_lower_the_chance(square_frame
     assert others["colours"]["colours"] < 0.2
     assert others["cut"]["cut"] == 1.0
     for name, other in others.items():
-        assert chance(np.array(list(other.values()))) < chance(np.array(list(right.values()))), name
+        assert chance(np.array(list(other.values())), WEIGHING) < chance(np.array(list(right.values())), WEIGHING), name
+    assert chance(np.array(list(right.values())), NETWORK_ALONE) == pytest.approx(0.7)
 
 
 def test_without_depth_sizes_say_nothing(square_frame: Maker, a_reference: Maker) -> None:

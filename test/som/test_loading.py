@@ -10,16 +10,31 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install storm_ros[learned]")
 
-from storm_ros.som.loading import load_som, save_som  # noqa: E402
+from storm_ros.som.judging import NETWORK_ALONE, SIGNALS, Weighing  # noqa: E402
+from storm_ros.som.loading import WEIGHING, load_som, save_som  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
 from storm_ros.weights import WeightsError, read_weights, write_weights  # noqa: E402
 
 
 def test_what_was_written_comes_back(network: SomNetwork, tmp_path: Path) -> None:
-    loaded = load_som(save_som(tmp_path / "w.safetensors", network))
+    loaded, weighing = load_som(save_som(tmp_path / "w.safetensors", network))
+    assert weighing is NETWORK_ALONE
     assert loaded.config == network.config
     for name, values in network.state_dict().items():
         assert torch.allclose(values, loaded.state_dict()[name], atol=2e-3), name
+
+
+def test_the_weighing_comes_back_and_one_that_does_not_fit_is_refused(network: SomNetwork, tmp_path: Path) -> None:
+    count = len(SIGNALS)
+    given = Weighing(np.arange(count) / 3.0, np.linspace(-1.0, 2.0, count), 0.1)
+    path = save_som(tmp_path / "w.safetensors", network, weighing=given)
+    found = load_som(path)[1]
+    assert all(np.array_equal(a, b) for a, b in zip(found, given, strict=True))
+    arrays, metadata = read_weights(path)
+    for text in ("[[1, 2], [3, 4], 5]", "7", "x", metadata[WEIGHING].replace("0.1", "NaN")):
+        write_weights(path, arrays, {**metadata, WEIGHING: text})
+        with pytest.raises(WeightsError, match="calibrate them anew"):
+            load_som(path)
 
 
 def test_another_size_is_refused(network: SomNetwork, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_cards_and_report(whole: Path) -> None:
     report = report_of(whole)
     assert report["files"] == {name: file_sha256(whole / name) for name in FILES}
-    assert load_som(whole / FILES[0]).config.channels == 16
+    assert load_som(whole / FILES[0])[0].config.channels == 16
     assert load_tom(whole / FILES[1])[1] == pytest.approx(report["figures"]["tau"])
     segmenter, verifier = (read_weights(whole / name)[0] for name in FILES)
     encoder = [name for name in verifier if name.startswith("encoder.")]  # all of the segmenter's, or its first part

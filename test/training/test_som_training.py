@@ -159,6 +159,6 @@ def test_the_command_trains_exports_and_resumes(
     out = tmp_path / "w.safetensors"
     assert main(["train", "export", str(tmp_path / "run" / CHECKPOINT), str(out)]) == 0
     assert "sha256" in capsys.readouterr().out
-    assert load_som(out).config.channels == 16
+    assert load_som(out)[0].config.channels == 16
     assert main(["train", "export", str(out), str(tmp_path / "x.safetensors")]) == 1
     assert "cannot be read" in capsys.readouterr().err
