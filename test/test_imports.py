@@ -69,6 +69,7 @@ NETWORKS = {  # modules made of torch; the others import them inside the functio
     "tom/loading.py",
     "tom/network.py",
     "tom/verifier.py",
+    "training/chances.py",
     "training/export.py",
     "training/losses.py",
     "training/pipeline.py",
