@@ -201,9 +201,10 @@ def som_config(recipe: Recipe, out: Path) -> TrainConfig:
 def _som_file(run: Run) -> Figures:
     """Weigh the candidates on scenes of their own, and write the weights with what comes out of it."""
     network, notes = trained(run.out / "som" / CHECKPOINT, SOM)
+    scenes = Shards([run.out / WEIGHING_SCENES])
     weighing, count = None, 0
     try:
-        weighing, count = weighed(network, Shards([run.out / WEIGHING_SCENES]), run.recipe.data.weighing_cases)
+        weighing, count = weighed(network, scenes, run.recipe.data.weighing_cases)
     except InputError as error:  # a training that was far too short; its figures will tell
         run.say(f"som_file: {error}; the network's presence alone counts")
     save_som(run.out / SOM_FILE, network, notes, weighing)
