@@ -13,6 +13,7 @@ Bins = tuple[int, int, int]
 _BINS: Bins = (6, 18, 18)
 _LOW = np.array([0.0, -90.0, -90.0], np.float32)
 _HIGH = np.array([100.0, 90.0, 90.0], np.float32)
+_FEW = 50  # pixels
 
 
 def to_lab(rgb: npt.NDArray[np.uint8]) -> Floats:
@@ -41,8 +42,22 @@ def blurred(counts: Counts, bins: Bins, sigma: float) -> Counts:
 
 def palette(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> Counts:
     """Which share of a mask (h, w) has which colour, (C,), summing to 1; the mask is not empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    box = _box(mask)
     number = cells(to_lab(rgb[box])[mask[box]], _LOW, _HIGH, _BINS)
     counts = blurred(np.bincount(number, minlength=int(np.prod(_BINS))).astype(np.float64), _BINS, 0.8)
     return counts / counts.sum()
+
+
+def inner_colours(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], most: int) -> Floats:
+    """Colours (N, 3) in Lab of pixels of a mask (h, w) that is not empty, its rim left out where that leaves enough."""
+    box = _box(mask)
+    part = mask[box]
+    inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    lab = to_lab(np.ascontiguousarray(rgb[box]))[inner if np.count_nonzero(inner) >= _FEW else part]
+    return lab[:: max(1, -(-len(lab) // most))]
+
+
+def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns that a mask (h, w) spans."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from storm_ros.som.colour_counts import Bins, blurred, cells, to_lab
+from storm_ros.som.colour_counts import Bins, Counts, blurred, cells, to_lab
 from storm_ros.som.crops import Floats
 
 Bytes = npt.NDArray[np.uint8]
@@ -17,23 +19,29 @@ _RIM_PX = 8
 _BINS: Bins = (12, 20, 20)  # of lightness and the two differences of colour
 _LEAST_RANGE = 20.0  # of each, that the bins share at least
 _RARE = 0.005  # pixels of each kind that a bin is given: what was seldom seen says little
-_SHARE = 0.5  # of what a colour tells, that is added to a logit
-_MOST = 2.0  # that a colour may tell
+_BLUR, _KNOWN_BLUR = 1.0, 1.5  # bins: colours of the reference are less exact here
+_MOST = 3.0  # that a colour may tell
+_TRUST = 0.7  # in the colours of the reference, against those that the mask has here
+_UNLIKE, _ALIKE_ENOUGH = 0.4, 0.6  # share of the colours in common from which they are trusted, and trusted fully
+_NEVER = 1e-6  # share that a colour which was never seen is given
+_BEYOND = 5.0  # distance in Lab to the colours of the window, from which a colour of the reference is left out
 _TAPS = 2  # to each side
 _REACH = 0.035  # of the look's width, over which neighbours of the same colour are averaged
 _ALIKE = 6.0  # distance in Lab over which colours count as different
 
 
-def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice]) -> Floats:
+def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice], known: Floats | None = None) -> Floats:
     """Logits of a mask, corrected by the colours of the same window.
 
     What tells the colours inside the mask from those outside is added to the logits; then each becomes the mean of its
-    neighbours, weighted by how alike they look (a joint bilateral filter; Petschnigg et al., 2004).
+    neighbours, weighted by how alike they look (a joint bilateral filter; Petschnigg et al., 2004). Where the mask has
+    most of the colours that the object is known to have, what it has besides is taken for something else.
 
     Args:
         logits: (h, w).
         rgb: (H, W, 3) uint8, of any multiple of that size.
         seen: rows and columns of it that lie in the image; logits elsewhere stay what they are.
+        known: (N, 3) colours of the object in Lab; none where they are not known.
 
     Returns:
         (H, W) logits.
@@ -47,8 +55,7 @@ def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice]) -> Floats:
     part = _around(rows, seen[0].start, likely.shape[0]), _around(columns, seen[1].start, likely.shape[1])
     lab = to_lab(rgb[part])
     sure = np.clip(out[part], -_SURE, _SURE)
-    told = sure + np.float32(_SHARE) * _told(sure, lab)
-    out[part] = _smoothed(np.asarray(told, np.float32), lab, _REACH * width)
+    out[part] = _smoothed(sure + _told(sure, lab, known), lab, _REACH * width)
     return out
 
 
@@ -58,20 +65,35 @@ def _around(some: npt.NDArray[np.intp], start: int, limit: int) -> slice:
     return slice(start + max(0, first), start + min(limit, last))
 
 
-def _told(logits: Floats, lab: Floats) -> Floats:
+def _told(logits: Floats, lab: Floats, known: Floats | None) -> Floats:
     """What each pixel's colour tells of it (h, w): log of how much more often it is seen inside than outside."""
     inside = 1.0 / (1.0 + np.exp(-logits.ravel()))
     flat = lab.reshape(-1, 3)
     low, high = (np.array([extreme(flat[:, i]) for i in range(3)], np.float32) for extreme in (np.min, np.max))
-    number = cells(flat, low, low + np.maximum(high + 1e-3 - low, _LEAST_RANGE), _BINS)
-    count = int(np.prod(_BINS))
-    ours, theirs = (
-        blurred(np.asarray(np.bincount(number, share, count), np.float64), _BINS, 1.0)
-        for share in (inside, 1.0 - inside)
-    )
+    high = low + np.maximum(high + 1e-3 - low, _LEAST_RANGE)
+    number = cells(flat, low, high, _BINS)
+    ours, theirs = _shares(number, inside, _BLUR), _shares(number, 1.0 - inside, _BLUR)
+    if known is not None and len(known):
+        near = np.asarray(((known >= low - _BEYOND) & (known <= high + _BEYOND)).all(1), np.float64)
+        ours = _trusting(ours, _shares(cells(known, low, high, _BINS), near, _KNOWN_BLUR) * near.mean())
     half = 0.5 * len(flat)
-    ratio = (ours * half / ours.sum() + _RARE) / (theirs * half / theirs.sum() + _RARE)
+    ratio = (ours * half + _RARE) / (theirs * half + _RARE)
     return np.clip(np.log(ratio), -_MOST, _MOST).astype(np.float32)[number].reshape(logits.shape)
+
+
+def _shares(number: npt.NDArray[np.int32], weight: npt.NDArray[np.floating[Any]], sigma: float) -> Counts:
+    """Share of each cell (C,) in the weights (N,) of what falls into them."""
+    counts = blurred(np.asarray(np.bincount(number, weight, int(np.prod(_BINS))), np.float64), _BINS, sigma)
+    return counts / max(float(counts.sum()), 1e-9)
+
+
+def _trusting(ours: Counts, known: Counts) -> Counts:
+    """Colours (C,) of a mask, brought nearer to those known (C,) the more of them it has."""
+    alike = float(np.minimum(ours, known).sum())
+    trust = _TRUST * min(max((alike - _UNLIKE) / (_ALIKE_ENOUGH - _UNLIKE), 0.0), 1.0)
+    if trust == 0.0:
+        return ours
+    return (ours + _NEVER) ** (1.0 - trust) * (known + _NEVER) ** trust
 
 
 def _smoothed(values: Floats, lab: Floats, reach_px: float) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core.types import Mask, RgbdFrame, View
-from storm_ros.som.colour_counts import Counts, palette
+from storm_ros.som.colour_counts import Counts, Floats, inner_colours, palette
 from storm_ros.som.proposals import Look, cut_off
 
 SIGNALS = ("presence", "overlap", "sureness", "cut", "length", "larger", "area", "colours")
@@ -18,6 +18,7 @@ mask, whether the window cuts it off, differences in length and size to the refe
 sign, too), and the share of colours in common."""
 
 _SMALL_M = 0.001
+_COLOURS = 3000  # pixels at most that a reference's colours are taken from
 _UNKNOWN = 0.3  # logarithm by which sizes are taken to differ where there is no depth
 
 
@@ -47,11 +48,13 @@ class Looks:
         palettes: of each view.
         length_m: longer side as its views show it; 0 where it is not known.
         side_m: square root of the area that its views show; 0 where it is not known.
+        colours: (N, 3) in Lab, of pixels of all views.
     """
 
     palettes: tuple[Counts, ...]
     length_m: float
     side_m: float
+    colours: Floats
 
 
 def looks_of(views: tuple[View, ...]) -> Looks:
@@ -59,7 +62,9 @@ def looks_of(views: tuple[View, ...]) -> Looks:
     sizes = [extent_m(view.frame, view.mask) for view in views]
     known = np.array([size for size in sizes if size[0] > 0]).reshape(-1, 2)
     length_m, side_m = np.median(known, axis=0) if len(known) else (0.0, 0.0)
-    return Looks(tuple(palette(view.frame.rgb, view.mask) for view in views), float(length_m), float(side_m))
+    palettes = tuple(palette(view.frame.rgb, view.mask) for view in views)
+    colours = np.concatenate([inner_colours(view.frame.rgb, view.mask, _COLOURS // len(views)) for view in views])
+    return Looks(palettes, float(length_m), float(side_m), colours)
 
 
 def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:

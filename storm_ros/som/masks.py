@@ -11,7 +11,7 @@ from storm_ros.som.crops import Floats, colours
 from storm_ros.som.edges import to_edges
 from storm_ros.som.proposals import Look
 
-_LEAST = -0.5  # logit from which a pixel is in the mask: what raises the expected IoU, not the count of right pixels
+_LEAST = -0.7  # logit from which a pixel is in the mask: what raises the expected IoU, not the count of right pixels
 _PIECE = 0.1  # of the largest piece of a mask: smaller ones are left out
 _STRETCH = 1.1  # of the object's diameter, that the pieces of a mask may span
 
@@ -26,8 +26,15 @@ def rough_mask(frame: RgbdFrame, look: Look) -> Mask:
     return np.asarray(cv2.warpAffine(inside, to_half, (width // 2, height // 2), flags=cv2.INTER_NEAREST)) > 0
 
 
-def full_mask(frame: RgbdFrame, look: Look, diameter_m: float) -> Mask:
-    """The mask of a look at the frame's resolution, in one piece at the object's distance."""
+def full_mask(frame: RgbdFrame, look: Look, diameter_m: float, known: Floats | None = None) -> Mask:
+    """The mask of a look at the frame's resolution, in one piece at the object's distance.
+
+    Args:
+        frame: the image.
+        look: at a window of it.
+        diameter_m: of the object; 0 where it is not known.
+        known: (N, 3) its colours in Lab; none where they are not known.
+    """
     window = look.window
     height, width = frame.shape
     x0, y0 = max(0, int(window.x)), max(0, int(window.y))
@@ -41,7 +48,7 @@ def full_mask(frame: RgbdFrame, look: Look, diameter_m: float) -> Mask:
         slice(max(0, int((y0 - window.y) / down)), int(np.ceil((y1 - window.y) / down))),
         slice(max(0, int((x0 - window.x) / across)), int(np.ceil((x1 - window.x) / across))),
     )
-    logits = to_edges(look.logits, colours(frame, window, columns, rows), seen)
+    logits = to_edges(look.logits, colours(frame, window, columns, rows), seen, known)
     to_look = np.array([
         [1 / across, 0.0, (0.5 + x0 - window.x) / across - 0.5], [0.0, 1 / down, (0.5 + y0 - window.y) / down - 0.5],
     ])  # fmt: skip

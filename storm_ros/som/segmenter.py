@@ -137,7 +137,7 @@ class SomSegmenter:
             place = rough_mask(frame, look)
             if any(mask_iou(place, other) > _SAME for other in places):
                 continue
-            mask = full_mask(frame, look, description.diameter_m)
+            mask = full_mask(frame, look, description.diameter_m, description.looks.colours)
             if np.count_nonzero(mask) < 16 or any(mask_iou(mask, other) > _SAME for other, _ in chosen):
                 continue
             places.append(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from storm_ros.som.colour_counts import blurred, palette
+from storm_ros.som.colour_counts import blurred, palette, to_lab
 from storm_ros.som.edges import to_edges
 from storm_ros.som.masks import mask_iou
 
@@ -37,6 +37,23 @@ def test_without_an_edge_in_the_colours_the_mask_stays() -> None:
     before = np.repeat(np.repeat(logits > 0, 2, 0), 2, 1)
     after = to_edges(logits, painted((90, 90, 95), (90, 90, 95)), ALL) > 0
     assert mask_iou(after, before) > 0.93
+
+
+def test_what_has_none_of_the_colours_of_the_reference_leaves_the_mask() -> None:
+    yellow, white = (220, 180, 30), (235, 235, 235)
+    rgb = painted(yellow, (90, 90, 95))
+    rgb[TRUE & (np.arange(128) >= 86)] = white  # a fifth of what the mask takes for the object
+    logits = np.where(TRUE, 2.0, -4.0).astype(np.float32)[::2, ::2]
+    object_only = TRUE & (rgb != white).any(2)
+    known = to_lab(np.full((1, 500, 3), yellow, np.uint8))[0]
+    assert mask_iou(to_edges(logits, rgb, ALL, known) > 0, object_only) > 0.95
+    assert mask_iou(to_edges(logits, rgb, ALL) > 0, object_only) < 0.9
+
+
+def test_colours_that_the_mask_does_not_have_are_not_believed() -> None:
+    rgb = painted((200, 160, 40), (90, 90, 95))
+    blue = to_lab(np.full((1, 500, 3), (20, 40, 200), np.uint8))[0]  # the object's other side
+    assert np.allclose(to_edges(round_logits(), rgb, ALL, blue), to_edges(round_logits(), rgb, ALL), atol=1e-3)
 
 
 def test_what_lies_beyond_the_image_is_left_alone() -> None:

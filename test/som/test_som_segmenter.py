@@ -152,7 +152,7 @@ def test_pieces_farther_apart_than_the_object_is_wide_are_another_object(square_
     logits[10:20, 10:20] = logits[12:20, 24:32] = logits[10:16, 60:70] = 5.0
     look = Look(Window(0, 0, 160, 120), logits, 1.0, 1.0)
     columns = np.nonzero(full_mask(frame, look, 0.26).any(0))[0]  # 52 pixels at this distance
-    assert (columns.min(), columns.max()) == (20, 63)
+    assert (columns.min(), columns.max()) == (19, 64)  # one pixel around: from less than even chances
     assert np.nonzero(full_mask(frame, look, 0.0).any(0))[0].max() == 139
 
 
