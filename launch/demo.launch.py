@@ -26,6 +26,7 @@ ARGUMENTS = (
     ("seed", "0", "of everything in the scene"),
     ("rate", "30.0", "images per second"),
     ("hold", "1.0", "the scene starts to move so long after the first subscriber came, s"),
+    ("max_age", "0.145", "results of older images are kept back, s; 0: none"),
 )
 
 

@@ -41,7 +41,7 @@ ARGUMENTS = (
     ("object_frame", "", "TF frame of the object, may hold {object_id}; empty: as in the parameter file"),
     ("references", "", "folders of saved references to start with, separated by commas"),
     ("device", "", "auto, cpu or cuda; empty: as in the parameter file"),
-    ("max_age", "", "a pose whose image is older is kept back, s; 0: none; empty: as in the parameter file"),
+    ("max_age", "", "results of older images are kept back, s; 0: none; empty: as in the parameter file"),
     ("use_sim_time", "false", "true: take the time from /clock, as with a bag or a simulator"),
     ("autostart", "true", "true: configure and activate the node; false: leave that to `ros2 lifecycle set`"),
     ("rviz", "false", "true: open RViz"),
@@ -49,6 +49,23 @@ ARGUMENTS = (
     ("fixed_frame", "", "RViz's fixed frame; empty: as in its file"),
     ("log_level", "info", "debug, info, warn or error"),
 )
+
+
+def number(text: str) -> float | str:
+    """The number that a text is; another text as it is: the node says what is wrong with it."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+PARAMETERS = {  # what arguments set, and how their text is read
+    "object_id": ("object_id", str),
+    "object_frame": ("object_frame", str),
+    "references": ("references", str),
+    "device": ("device.name", str),
+    "max_age": ("publish.max_age", number),
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -86,13 +103,11 @@ def _files(chosen: str) -> list[str]:
     return [*shipped, chosen] if chosen else shipped
 
 
-def _overrides(given: dict[str, str]) -> dict[str, str | bool | float]:
+def _overrides(given: dict[str, str]) -> dict[str, str | float | bool]:
     """Parameters that were given on the command line."""
-    names = {"object_id": "object_id", "object_frame": "object_frame", "references": "references"}
-    names["device"] = "device.name"
-    chosen: dict[str, str | bool | float] = {parameter: given[name] for name, parameter in names.items() if given[name]}
-    if given["max_age"]:
-        chosen["publish.max_age"] = float(given["max_age"])
+    chosen: dict[str, str | float] = {
+        parameter: kind(given[name]) for name, (parameter, kind) in PARAMETERS.items() if given[name]
+    }
     return {**chosen, "use_sim_time": given["use_sim_time"].lower() in ("true", "1")}
 
 

@@ -68,6 +68,7 @@ NETWORKS = {  # modules made of torch; the others import them inside the functio
     "som/segmenter.py",
     "tom/loading.py",
     "tom/network.py",
+    "tom/traced.py",
     "tom/verifier.py",
     "training/chances.py",
     "training/export.py",

@@ -10,6 +10,11 @@ from contextlib import contextmanager
 import torch
 
 
+def use_threads(threads: int) -> None:
+    """Run operations on so many threads, at least 1, where nothing else is said; threads begun later know it, too."""
+    torch.set_num_threads(threads)
+
+
 @contextmanager
 def inference(threads: int) -> Iterator[None]:
     """Run networks without gradients, with a number of threads inside each operation.

@@ -219,10 +219,10 @@ def without_depth(topic: str) -> Problem:
 
 
 def late(age_s: float, most_s: float) -> Problem:
-    """A pose that was known too late to be published."""
+    """What was found in an image, but too late to be published."""
     return Problem(
         "late",
-        f"a pose was kept back because its image was {age_s * 1e3:.0f} ms old and publish.max_age is "
+        f"results were kept back because their image was {age_s * 1e3:.0f} ms old and publish.max_age is "
         f"{most_s * 1e3:.0f} ms: free the processor, lower the camera's rate or size, set verifier.name to inlier, or "
         "raise publish.max_age",
         blocks=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
@@ -30,6 +31,9 @@ class StormNode(LifecycleNode):
     cleanup     frees everything
     ==========  ========================================================================
 
+    Transitions and services run on one thread that lives as long as the node: what libraries keep for each thread that
+    computes (buffers, pools of threads) is then kept once, however often they are called, and by whichever thread.
+
     A transition that fails says why in the log. What an operator can fix (a parameter, a missing file or package) is
     a FAILURE, after which the transition can be repeated; anything else is an ERROR, after which the node is
     unconfigured.
@@ -41,6 +45,7 @@ class StormNode(LifecycleNode):
         LifecycleNodeMixin.__init__(self, callback_group=MutuallyExclusiveCallbackGroup())
         self.session: Session | None = None
         self._requests: Services | None = None
+        self._compute = ThreadPoolExecutor(1, thread_name_prefix="storm_compute")
         self._knobs = Parameters(self)
         self.add_on_set_parameters_callback(self._check_parameters)
         self._late = hasattr(self, "add_post_set_parameters_callback")  # not before Iron
@@ -57,6 +62,7 @@ class StormNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Free everything, then the node itself."""
         self.release()
+        self._compute.shutdown()
         super().destroy_node()
 
     def release(self) -> None:
@@ -99,7 +105,7 @@ class StormNode(LifecycleNode):
     def _transition(self, name: str, work: Callable[[], None]) -> TransitionCallbackReturn:
         """Do the work; rclpy would swallow what it raises."""
         try:
-            work()
+            self._compute.submit(work).result()
         except (StormError, ImportError, OSError) as error:
             self.get_logger().error(f"cannot {name}: {_reason(error)}")
             return TransitionCallbackReturn.FAILURE
@@ -117,7 +123,7 @@ class StormNode(LifecycleNode):
         tracker = load(settings.storm, settings.node.compute.threads)
         try:
             self.session = Session(self, tracker, settings)
-            self._requests = Services(self, self.session)
+            self._requests = Services(self, self.session, self._compute)
             for folder in filter(None, (part.strip() for part in settings.node.references.split(","))):
                 self.get_logger().info(f"reference {self._requests.load(folder)!r} loaded from {folder}")
         except BaseException:

@@ -7,6 +7,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import rclpy
@@ -66,6 +67,9 @@ def _spin(node: Any, threads: int) -> None:
     """
     executor: Executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
     executor.add_node(node)
+    pool = getattr(executor, "_executor", None)
+    if pool is not None:
+        fill(pool, threads)
     raised: list[BaseException] = []
     over = threading.Event()
     ended = False
@@ -89,11 +93,17 @@ def _spin(node: Any, threads: int) -> None:
         ended = True
         executor.shutdown()
         spinner.join()
-        pool = getattr(executor, "_executor", None)
         if pool is not None:  # up to Jazzy `shutdown` does not wait for the callbacks that were begun
             pool.shutdown()
     if raised:
         raise raised[0]
+
+
+def fill(pool: ThreadPoolExecutor, threads: int) -> None:
+    """Let a pool begin all its threads now, not one by one whenever callbacks first happen to meet."""
+    together = threading.Barrier(threads)
+    for _ in range(threads):
+        pool.submit(together.wait)
 
 
 def _once_only() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -76,24 +77,35 @@ class Publishers:
             frame = self._frames[object_id] = self.frame_of(object_id)
             self._marker.publish(mesh_marker(frame, object_id, mesh))
 
-    def publish(self, snapshot: Snapshot, *, poses: bool = True) -> None:
-        """Publish all of a frame: poses and TF first, pictures last; without `poses` neither them nor detections."""
+    def publish(self, snapshot: Snapshot, in_time: Callable[[], bool]) -> None:
+        """Publish all of a frame: poses and TF first, pictures last.
+
+        Args:
+            snapshot: the frame.
+            in_time: whether the frame is young enough still. It is asked right before each thing that tells where an
+                object is now, once the message is ready; the event that one was found again goes out at any age.
+        """
         found = {name: obj for name, obj in snapshot.result.objects.items() if obj.cam_T_obj is not None}
-        if poses:
-            self._publish_poses(snapshot, found)
+        if found:
+            self._publish_poses(snapshot, found, in_time)
         for event in snapshot.result.events:
             if event.type is EventType.RELOCALIZED and event.object_id in found:
                 message = _relocalized(snapshot.header, event, found[event.object_id])
                 self._relocalized.publish(message)
         choice = self.settings.node.publish
-        if self._detections is not None and choice.detections and self._detections.get_subscription_count() and poses:
-            self._detections.publish(_detections(snapshot, found))
+        if self._detections is not None and choice.detections and self._detections.get_subscription_count():
+            message = _detections(snapshot, found)
+            if in_time():
+                self._detections.publish(message)
         if choice.mask and self._mask.get_subscription_count():
-            self._mask.publish(fill_image(Image(), snapshot.header, mask_image(snapshot), "mono8"))
-        if choice.overlay and self._overlay.get_subscription_count():
+            message = fill_image(Image(), snapshot.header, mask_image(snapshot), "mono8")
+            if in_time():
+                self._mask.publish(message)
+        if choice.overlay and self._overlay.get_subscription_count() and in_time():
             axes = {name: 0.5 * reference.mesh.diameter for name, reference in snapshot.references.items()}
-            picture = draw_result(snapshot.frame, snapshot.result, axes)
-            self._overlay.publish(fill_image(Image(), snapshot.header, picture, "rgb8"))
+            message = fill_image(Image(), snapshot.header, draw_result(snapshot.frame, snapshot.result, axes), "rgb8")
+            if in_time():
+                self._overlay.publish(message)
 
     def publish_status(self, message: Any) -> None:
         """Publish a TrackerStatus."""
@@ -103,22 +115,23 @@ class Publishers:
         """Publish a DiagnosticArray."""
         self._diagnostics.publish(message)
 
-    def _publish_poses(self, snapshot: Snapshot, found: dict[str, ObjectResult]) -> None:
+    def _publish_poses(self, snapshot: Snapshot, found: dict[str, ObjectResult], in_time: Callable[[], bool]) -> None:
         first = next(iter(snapshot.references), None)
-        transforms = []
+        poses, transforms = [], []
         for name, obj in found.items():
             assert obj.cam_T_obj is not None
             message = PoseStamped(header=snapshot.header)
             fill_pose(message.pose, obj.cam_T_obj)
-            if name == first:
-                self._pose.publish(message)
-            own = self._poses.get(topic_name(name))
-            if own is not None:
-                own.publish(message)
+            publishers = [self._pose if name == first else None, self._poses.get(topic_name(name))]
+            poses += [(publisher, message) for publisher in publishers if publisher is not None]
             if self.settings.node.publish.tf and snapshot.header.frame_id:
                 transform = TransformStamped(header=snapshot.header, child_frame_id=self.frame_of(name))
                 fill_transform(transform.transform, obj.cam_T_obj)
                 transforms.append(transform)
+        if not in_time():
+            return
+        for publisher, message in poses:
+            publisher.publish(message)
         if transforms:
             self._tf.publish(TFMessage(transforms=transforms))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from contextlib import suppress
 
 import numpy as np
 
 from storm_ros.core.config import StormConfig
 from storm_ros.core.tracker import Tracker
 from storm_ros.core.types import Camera, RgbdFrame
-from storm_ros.factory import create_tracker
+from storm_ros.factory import create_tracker, decided
 
 _SIZE = (320, 240)
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
@@ -23,14 +24,15 @@ def steady_memory() -> None:
     """Keep the C library from holding more and more memory; call it before other threads begin.
 
     Images come and go on many threads. By default each thread gets an arena of its own, in which freed images leave
-    holes; here two arenas serve all. What is freed is kept for the next image, since to map its pages anew would cost
-    each frame milliseconds; `release` gives it back.
+    holes; here one serves all. Its end is the only one that glibc's malloc_trim gives back: of a second arena up to
+    64 MB stay, more or less by which threads happen to use it. What is freed is kept for the next image, since to map
+    its pages anew would cost each frame milliseconds; `release` gives it back.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # not of GNU
         return
-    mallopt(_ARENA_MAX, 2)
+    mallopt(_ARENA_MAX, 1)
     mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
     mallopt(_TRIM_THRESHOLD, 2 * _LARGE_BYTES)
 
@@ -45,10 +47,13 @@ def load(config: StormConfig, threads: int = 1) -> Tracker:
     Raises:
         StormError: a part cannot be loaded; the message says what is missing.
     """
+    config = decided(config)
+    if config.segmenter.name == "som" or config.verifier.name == "tom":
+        with suppress(ImportError):  # the part that needs PyTorch says so better
+            from storm_ros.encoders.inference import use_threads
+
+            use_threads(threads)  # before the parts are made: they note how many there are
     tracker = create_tracker(config)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(threads)
     warm_up(tracker)
     gc.collect()
     gc.freeze()  # with PyTorch loaded a full collection takes as long as several frames

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ from storm_ros.srv import ClearReference, LoadReference, Relocalize, SaveReferen
 
 
 class Services:
-    """Answers requests one after the other, beside the worker: tracking goes on while an object is prepared."""
+    """Answers requests one after the other, beside the worker: tracking goes on while an object is prepared.
 
-    def __init__(self, node: Any, session: Session) -> None:
+    Args:
+        node: an rclpy node.
+        session: what the requests change.
+        compute: runs them.
+    """
+
+    def __init__(self, node: Any, session: Session, compute: Executor) -> None:
         self._node = node
         self._session = session
         self._turn = threading.Lock()
@@ -39,7 +46,7 @@ class Services:
             "load_reference": (LoadReference, self._load),
         }
         self._services = [
-            node.create_service(kind, f"~/{name}", self._answering(name, handler), callback_group=group)
+            node.create_service(kind, f"~/{name}", _on(compute, self._answering(name, handler)), callback_group=group)
             for name, (kind, handler) in handlers.items()
         ]
 
@@ -145,6 +152,11 @@ class Services:
         if not known:
             raise ReferenceMissingError("there is no object: call set_reference first")
         raise InputError(f"object_id is empty and there are {len(known)} objects: name one of {', '.join(known)}")
+
+
+def _on(compute: Executor, answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The same callback, run by an executor."""
+    return lambda request, response: compute.submit(answer, request, response).result()
 
 
 def _size(mesh: Mesh) -> Any:

@@ -196,11 +196,15 @@ class Session:
     def _report(self, header: Any, frame: RgbdFrame, result: TrackResult, arrived_s: float) -> None:
         self._remember(header, frame, result, arrived_s)
         assert self.snapshot is not None
+        self.publishers.publish(self.snapshot, lambda: self._in_time(header))
+
+    def _in_time(self, header: Any) -> bool:
+        """Whether an image is young enough for what was found in it to be published; what is kept back is noted."""
         age_s, most_s = self._age_s(header), self.settings.node.publish.max_age
-        too_old = 0.0 < most_s < age_s
-        if too_old and any(found.cam_T_obj is not None for found in result.objects.values()):
+        if 0.0 < most_s < age_s:
             self._doctor.note(late(age_s, most_s), time.monotonic())
-        self.publishers.publish(self.snapshot, poses=not too_old)
+            return False
+        return True
 
     def _age_s(self, header: Any) -> float:
         """How long ago an image was taken, by the clock of its stamp."""

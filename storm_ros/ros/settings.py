@@ -31,7 +31,7 @@ class PublishConfig:
     overlay: bool = knob(True, "Publish the image with the results drawn in, when somebody subscribes.")
     detections: bool = knob(True, "Publish Detection3DArray, when vision_msgs is installed and somebody subscribes.")
     marker: bool = knob(True, "Publish the mesh of every object as a marker.")
-    max_age: float = knob(0.0, "A pose whose image is older than this is kept back, s; 0: none is.", low=0.0, high=60.0)
+    max_age: float = knob(0.0, "Results of an image older than this are kept back, s; 0: none.", low=0.0, high=60.0)
 
 
 @dataclass(frozen=True, kw_only=True)

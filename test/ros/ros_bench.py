@@ -26,6 +26,7 @@ from visualization_msgs.msg import Marker
 from storm_ros.ros.conversions import fill_image, fill_time, stamp_ns
 from storm_ros.ros.entities import spin
 from storm_ros.ros.node import StormNode
+from storm_ros.ros.program import fill
 from storm_ros.ros.runtime import steady_memory
 
 BOX = [126.0, 86.0, 68.0, 68.0]
@@ -174,6 +175,7 @@ class Bench:
         self.executor = MultiThreadedExecutor(num_threads=6, context=self.context)
         self.executor.add_node(self.node)
         self.executor.add_node(self.helper)
+        fill(self.executor._executor, 6)
         self.closing = False
         self.spinner = threading.Thread(target=self._spin, daemon=True)
         self.spinner.start()

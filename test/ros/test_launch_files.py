@@ -62,6 +62,29 @@ def test_demo_brings_a_camera() -> None:
     assert executables(started("demo.launch.py", namespace="left")) == ["storm_node", "simulated_camera"]
 
 
+@pytest.mark.parametrize(
+    ("file", "given", "max_age"),
+    [
+        ("tracker.launch.py", {}, None),
+        ("tracker.launch.py", {"max_age": "0.2"}, 0.2),
+        ("demo.launch.py", {}, 0.145),
+        ("demo.launch.py", {"max_age": "0"}, 0),
+        ("demo.launch.py", {"max_age": ""}, None),
+        ("demo.launch.py", {"max_age": "soon"}, "soon"),
+    ],
+)
+def test_the_demo_keeps_back_what_is_too_old(file, given, max_age) -> None:
+    """The tracker by itself does so only when it is told to: on a slow machine it would fall silent."""
+    from launch_ros.utilities import evaluate_parameters
+
+    node, context = started(file, **given)[0]
+    set_ = {}
+    for values in evaluate_parameters(context, node._Node__parameters):
+        set_ |= values if isinstance(values, dict) else {}
+    assert set_.get("publish.max_age") == max_age
+    assert set_["use_sim_time"] is False
+
+
 def test_replay_brings_a_player(tmp_path) -> None:
     nodes = started("replay.launch.py", bag=str(tmp_path / "x.mcap"), box="1,2,30,40", clock="true")
     assert executables(nodes) == ["storm_node", "player"]

@@ -287,7 +287,7 @@ def test_live_parameters_change_between_frames(tracked):
     assert all(result.successful for result in results)
 
 
-def test_poses_that_are_too_old_are_kept_back(tracked):
+def test_what_is_too_old_is_kept_back(tracked):
     from rclpy.parameter import Parameter
 
     def most_s(value):
@@ -304,12 +304,14 @@ def test_poses_that_are_too_old_are_kept_back(tracked):
     worker._process = late
     most_s(0.2)
     try:
-        tracked.fresh("storm/mask", 3)
-        tracked.silent("storm/pose", "/tf")
+        frames = tracked.expect("storm/status")[-1].frames
+        tracked.silent("storm/pose", "/tf", "storm/mask", "storm/overlay")
+        assert tracked.expect_status(lambda m: m.frames > frames), "images are worked on meanwhile"
         status = tracked.expect_status(lambda m: any("publish.max_age is 200 ms" in text for text in m.problems))
         assert (status.state, status.objects[0].has_pose) == ("RUNNING", True), "it is tracked nevertheless"
         most_s(0.0)
-        tracked.fresh("storm/pose", 2)
+        for topic in ("storm/pose", "/tf", "storm/mask", "storm/overlay"):
+            tracked.fresh(topic, 2)
     finally:
         worker._process = process
         most_s(0.0)
