@@ -24,7 +24,7 @@ from storm_ros.render import DeviceMesh, RayCaster
 
 _SEARCH_BELOW = 0.45
 _REACH_RADII, _REACH_RAD = 2.0, np.deg2rad(45.0)
-_STARTS = 3
+_PLACES, _STARTS = 11, 3
 _FINE_QUALITY = 0.65
 _PLAIN_COLOUR_SHARE = 0.03
 _USUAL_FILL = 0.8
@@ -110,12 +110,13 @@ class GeometricEstimator:
         start = self._elsewhere(images, model, np.asarray(guesses[0], dtype=np.float64), estimate.cam_T_obj)
         if start is None:
             return estimate
-        rival = self._descend(images, model, start)
-        if rival.score > _SEARCH_BELOW and _within_reach(rival.cam_T_obj, guesses, model.radius_m):
+        fitted = self._fit(images, model, start[None], _LEVELS[1:])
+        if fitted is None or not _within_reach(fitted.poses[0], guesses, model.radius_m):
+            return estimate
+        rival = self._outcome(images, model, fitted)
+        if rival.score > _SEARCH_BELOW:
             rival = set_off(frame, model, rival)
-            if rival.score > _SEARCH_BELOW:
-                return rival
-        return estimate
+        return rival if rival.score > _SEARCH_BELOW else estimate
 
     def judge(self, frame: RgbdFrame, model: PoseModel, cam_T_obj: Pose) -> PoseEstimate:
         """The evidence for a pose (4, 4) as it is."""
@@ -219,8 +220,9 @@ class GeometricEstimator:
             wide = self._fit(images, model, begin, _LEVELS)
             if wide is not None and (fitted is None or wide.quality()[0] > fitted.quality()[0]):
                 fitted = wide
-        if fitted is None:
-            return self._assess(images, model, begin[0])
+        return self._assess(images, model, begin[0]) if fitted is None else self._outcome(images, model, fitted)
+
+    def _outcome(self, images: FrameImages, model: PoseModel, fitted: Fit) -> PoseEstimate:
         return self._assess(images, model, se3.orthonormalised(fitted.poses[0]), _covariance(fitted))
 
     def _fit(
@@ -259,7 +261,7 @@ class GeometricEstimator:
             return fit(images, samples, poses, terms, iterations, self.caster, set_of_view=sets)
 
         center = guess[:3, :3] @ model.center + guess[:3, 3]
-        offsets = np.linspace(-1.6, 1.6, 15) * model.radius_m
+        offsets = np.linspace(-1.6, 1.6, _PLACES) * model.radius_m
         dx, dy, dz = np.meshgrid(offsets, offsets, np.array([-0.06, 0.0, 0.06]) * center[2], indexing="ij")
         shifts = np.stack([dx.ravel(), dy.ravel(), np.zeros(dx.size)], 1) + dz.ravel()[:, None] * center / center[2]
         poses = np.repeat(guess[None], len(shifts), 0)

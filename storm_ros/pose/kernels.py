@@ -265,7 +265,8 @@ def gauss_newton(
 
     The step is (rotation, translation) about the object's origin in the camera's axes. Depth residuals are weighted by
     Tukey's biweight with support `depth_gate`, photometric ones by Cauchy's function. The pose of a view is cam_T_obj
-    here, and the two numbers after it are gain and offset. Sums and Hessian belong to the last evaluation.
+    here, and the two numbers after it are gain and offset. Sums and Hessian belong to the last evaluation; the Hessian
+    of zero iterations is zero.
     """
     view, lane = wp.tid()
     member = view
@@ -329,10 +330,11 @@ def gauss_newton(
                     ratio = r / gate
                     biweight = (1.0 - ratio * ratio) * (1.0 - ratio * ratio)
                     w = biweight / (sigma * sigma)
-                    j = wp.spatial_vector(-wp.cross(arm, n), -n)
-                    jw = j * w
-                    h += wp.outer(jw, j)
-                    g += jw * r
+                    if iterations > 0:
+                        j = wp.spatial_vector(-wp.cross(arm, n), -n)
+                        jw = j * w
+                        h += wp.outer(jw, j)
+                        g += jw * r
                     inliers += 1.0
                     depth_cost += biweight * r * r
                     depth_weight += biweight
@@ -358,13 +360,14 @@ def gauss_newton(
                     sum_ii += value * value
                     sum_rr += ref * ref
                     sum_ir += value * ref
-                    dx = gx * k[0] / p[2]
-                    dy = gy * k[1] / p[2]
-                    d = wp.vec3(dx, dy, -(dx * p[0] + dy * p[1]) / p[2])
-                    jc = wp.spatial_vector(wp.cross(arm, d), d)
-                    jcw = jc * (wc * colour_weight / (colour_sigma * colour_sigma))
-                    h += wp.outer(jcw, jc)
-                    g += jcw * e
+                    if iterations > 0:
+                        dx = gx * k[0] / p[2]
+                        dy = gy * k[1] / p[2]
+                        d = wp.vec3(dx, dy, -(dx * p[0] + dy * p[1]) / p[2])
+                        jc = wp.spatial_vector(wp.cross(arm, d), d)
+                        jcw = jc * (wc * colour_weight / (colour_sigma * colour_sigma))
+                        h += wp.outer(jcw, jc)
+                        g += jcw * e
         for i in range(6):
             g[i] = block_sum(g[i], threads)
             for m in range(i + 1):

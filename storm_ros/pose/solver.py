@@ -43,7 +43,7 @@ class Fit:
     Attributes:
         poses: (N, 4, 4) cam_T_obj.
         light: (N, 2) gain and offset of the reference's intensities.
-        hessian: (N, 6, 6) of (rotation, translation).
+        hessian: (N, 6, 6) of (rotation, translation); zero where they were only evaluated.
         stats: (N, 16) sums over the samples, indexed by the names in `kernels`.
     """
 

@@ -24,6 +24,7 @@ _MARGIN = 1.4  # side of the crop relative to the projected object
 _LEAST_SHARE = 0.6  # of the diameter: an object seen end-on gets no closer look than this
 _MIN_DISTANCE_M = 0.05
 _LOG = np.log((np.arange(256, dtype=np.float32) + 12.0) / 139.0)  # dark pixels' noise does not count for much
+_TINTS = np.array([[1 / 3, 1 / 3, 1 / 3], [1, -1, 0], [0, -1, 1]], np.float32)
 _BLUR = 0.45  # standard deviation of the blur before pixels are left out, in pixels of the crop
 _SHARP = 1.2  # pixels of the image per pixel of the crop up to which none is left out
 _HALVED_BLUR = 1.0  # standard deviation of the blur of cv2.pyrDown
@@ -109,14 +110,14 @@ def cut_crop(frame: RgbdFrame, mask: Mask | None, cam_T_obj: Pose, shape: Shape,
         return None
     left, top, length = square
     scale = length / side
-    pad = int(np.ceil(scale)) + 1
+    pad = math.ceil(scale) + 1
     height, width = frame.shape
-    x0, x1 = (int(np.clip(v, 0, width)) for v in (np.floor(left) - pad, np.ceil(left + length) + pad))
-    y0, y1 = (int(np.clip(v, 0, height)) for v in (np.floor(top) - pad, np.ceil(top + length) + pad))
+    x0, x1 = _part(left, length, pad, width)
+    y0, y1 = _part(top, length, pad, height)
     small = frame.camera.window(left, top, length, length, side, side)
-    rgb = np.full((side, side, 3), 127, np.uint8)
-    depth, cover = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
+    cover = np.zeros((side, side), np.float32)
     if x1 - x0 < 2 or y1 - y0 < 2:
+        rgb, depth = np.full((side, side, 3), 127, np.uint8), np.zeros((side, side), np.float32)
         return Crop(rgb, depth, cover, small, np.array(cam_T_obj, dtype=np.float64))
     there = np.s_[y0:y1, x0:x1]
     to_part = np.array(
@@ -134,6 +135,12 @@ def cut_crop(frame: RgbdFrame, mask: Mask | None, cam_T_obj: Pose, shape: Shape,
         np.asarray(rgb, np.uint8), np.asarray(depth, np.float32), np.asarray(cover, np.float32), small,
         np.array(cam_T_obj, dtype=np.float64),
     )  # fmt: skip
+
+
+def _part(first: float, length: float, pad: int, limit: int) -> tuple[int, int]:
+    """First pixel, and the one after the last, of a stretch and some more on both sides that lie inside the image."""
+    begin, end = math.floor(first) - pad, math.ceil(first + length) + pad
+    return min(max(begin, 0), limit), min(max(end, 0), limit)
 
 
 def _averaged(image: npt.NDArray[Any], scale: float) -> tuple[npt.NDArray[Any], int]:
@@ -171,17 +178,16 @@ def object_places(crop: Crop, shape: Shape) -> Floats:
 
     Returns:
         (S, S, 8): predicted mask; where the measured surface lies in the object's frame, relative to its radius, as the
-        pose has it; whether that is known; logarithms of lightness, of red to green and of blue to green.
+        pose has it, 0 where that is not known; whether it is; logarithms of lightness, of red to green and of blue to
+        green.
     """
-    rotation, shift = crop.cam_T_obj[:3, :3], crop.cam_T_obj[:3, 3]
-    points = crop.camera.backproject(crop.depth_m)
-    known = crop.depth_m > 0
-    offset = rotation.T @ shift + shape.center
-    placed = (points @ rotation.astype(np.float32) - offset.astype(np.float32)) / np.float32(shape.radius_m)
-    out = np.zeros((*known.shape, PLACES + COLOURS), np.float32)
-    out[..., 0] = crop.mask
-    out[..., 1:4] = np.where(known[..., None], np.clip(placed, -_FARTHEST, _FARTHEST), 0.0)
-    out[..., 4] = known
-    red, green, blue = (_LOG[crop.rgb[..., c]] for c in range(3))
-    out[..., 5], out[..., 6], out[..., 7] = (red + green + blue) / 3.0, red - green, blue - green
-    return out
+    rotation, shift, camera = crop.cam_T_obj[:3, :3], crop.cam_T_obj[:3, 3], crop.camera
+    offset = ((rotation.T @ shift + shape.center) / shape.radius_m).astype(np.float32)
+    x_ray, y_ray, z_ray = (rotation / shape.radius_m).astype(np.float32)[..., None]
+    x = (np.arange(camera.width, dtype=np.float32) - np.float32(camera.cx)) / np.float32(camera.fx)
+    y = (np.arange(camera.height, dtype=np.float32) - np.float32(camera.cy)) / np.float32(camera.fy)
+    known = (crop.depth_m > 0).astype(np.float32)
+    placed = (y_ray * y + z_ray)[:, :, None] + (x_ray * x)[:, None]
+    placed = known * np.clip(crop.depth_m * placed - offset[:, None, None], -_FARTHEST, _FARTHEST)
+    tints = cv2.split(cv2.transform(cv2.LUT(crop.rgb, _LOG), _TINTS))
+    return np.asarray(cv2.merge([crop.mask, *placed, known, *tints]), np.float32)

@@ -116,13 +116,12 @@ def between(
     Returns:
         (V, 3): cosine between the view directions, cosine of the whole turn, 1 for a reference view.
     """
-    others = np.stack(poses)
-    towards = _towards(np.concatenate([cam_T_obj[None], others]), center)
-    turns = (np.einsum("ij,vij->v", cam_T_obj[:3, :3], others[:, :3, :3]) - 1.0) / 2.0
-    return np.stack([towards[1:] @ towards[0], turns, np.asarray(references, np.float64)], axis=1).astype(np.float32)
-
-
-def _towards(poses: npt.NDArray[np.float64], center: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Unit vectors (V, 3) from the object's centre towards the camera, for poses (V, 4, 4)."""
-    way = -np.einsum("vji,vj->vi", poses[:, :3, :3], poses[:, :3, 3]) - center
-    return way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    every = np.array([cam_T_obj, *poses])
+    turned = every[:, :3, :3].reshape(-1, 9)
+    towards = -(every[:, None, :3, 3] @ every[:, :3, :3])[:, 0] - center  # from the object's centre to the camera
+    towards /= np.maximum(np.sqrt((towards * towards).sum(1)), 1e-9)[:, None]
+    lie = np.empty((len(poses), 3), np.float32)
+    lie[:, 0] = towards[1:] @ towards[0]
+    lie[:, 1] = (turned[1:] @ turned[0] - 1.0) / 2.0
+    lie[:, 2] = references
+    return lie

@@ -23,6 +23,9 @@ BETWEEN = 2
 PLACE_FORM = 5
 """Numbers by which a token tells its place, see `squared_form`."""
 
+_LEAST = -60.0
+"""Scores of attention are no lower: the weights beyond are denormal numbers, over which a processor takes long."""
+
 
 class Tokens(NamedTuple):
     """Crops as tokens.
@@ -68,10 +71,12 @@ class Asked(NamedTuple):
     """The views that P crops ask, as one list of M = V L + 1 tokens; the last stands for "nothing of the memory".
 
     Attributes:
+        keys: (P, blocks, heads, K, M) key and `there` of each, as they count in the scores.
         given: (P, blocks, heads, M, D) as in `Stored`, of the last token 1 in place of the 0.
         shown: (P, blocks, heads, M).
     """
 
+    keys: Tensor
     given: Tensor
     shown: Tensor
 
@@ -98,8 +103,9 @@ class CropEncoder(nn.Module):
         """Features (N, L, F) of crops (N, 7, S, S)."""
         seen = self.middle(self.to_middle(self.fine(self.to_fine(functional.relu(self.stem(planes))))))
         seen = functional.layer_norm(seen.permute(0, 2, 3, 1), seen.shape[1:2])
-        waves = torch.cos(self.colour(functional.avg_pool2d(planes[:, :3], CELL_PX))) * 2.0
-        return torch.cat([seen, waves.permute(0, 2, 3, 1)], dim=3).flatten(1, 2)
+        mean = functional.avg_pool2d(planes[:, :3], CELL_PX).permute(0, 2, 3, 1)
+        waves = torch.cos(functional.linear(mean, self.colour.weight.flatten(1), self.colour.bias)) * 2.0
+        return torch.cat([seen, waves], dim=3).flatten(1, 2)
 
 
 class Asking(nn.Module):
@@ -143,11 +149,19 @@ class Asking(nn.Module):
         one = functional.pad(torch.ones_like(value[..., :1]), (COLOURS, 0))
         return torch.cat([value, one, functional.pad(functional.normalize(key, dim=-1), (0, PLACE_FORM))], dim=2)
 
-    def forward(self, now: Tokens, given: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    def keys(self, given: Tensor) -> Tensor:
+        """(P, heads, K, M) of what is given (P, heads, M, D): how much key and place count in each head's scores."""
+        looks = torch.exp(self.sharpness).expand(-1, -1, self.none_key.numel() // self.heads)
+        lies = -4.0 * functional.softplus(self.nearness).expand(-1, -1, PLACE_FORM)
+        counts = torch.cat([looks, lies], dim=2)
+        return (given[..., -counts.shape[2] :] * counts).transpose(2, 3).contiguous()
+
+    def forward(self, now: Tokens, keys: Tensor, given: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """Ask.
 
         Args:
             now: P crops, (P, L, ...).
+            keys: (P, heads, K, M) see `Asked`.
             given: (P, heads, M, D) see `Asked`.
             bias: (P, heads, 1, M) how much more each of these counts.
 
@@ -156,21 +170,17 @@ class Asking(nn.Module):
             on the object it lies, how much of it is "nothing", and by how much its colour differs.
         """
         own = self.norm(now.features)
-        mine = self.qv(own)
-        q, _ = self._heads(mine)
-        mine, width = mine[..., q.shape[1] * q.shape[3] :], q.shape[3]
-        q, near = functional.normalize(q, dim=-1), now.near[:, None]
-        told = -4.0 * functional.softplus(self.nearness) * near
-        asked = torch.cat([q * torch.exp(self.sharpness), told], dim=3)
-        key_at = width + COLOURS + 1
-        weight = torch.softmax(asked @ given[..., key_at:].transpose(2, 3) + bias, dim=3)
-        got = weight @ given
+        asks, mine = self.qv(own).chunk(2, dim=2)
+        asks = functional.normalize(asks.unflatten(2, (self.heads, -1)).transpose(1, 2), dim=-1)
+        width = asks.shape[3]
+        asks = torch.cat([asks, now.near[:, None].expand(-1, self.heads, -1, -1)], dim=3)
+        got = torch.softmax((asks @ keys + bias).clamp_min(_LEAST), dim=3) @ given
         fetched = got[..., :width].transpose(1, 2).flatten(2)
-        nothing = got[..., key_at - 1]
-        alike = (q * got[..., key_at : key_at + width]).sum(3)
-        apart = (near * got[..., key_at + width :]).sum(3)
+        met = asks * got[..., width + COLOURS + 1 :]
+        alike, apart, nothing = met[..., :width].sum(3), met[..., width:].sum(3), got[..., width + COLOURS]
         if self.colours:
-            faded = (now.colour[:, None] * (1.0 - nothing)[..., None] - got[..., width : key_at - 1]).mean(1)
+            theirs = got[..., width : width + COLOURS + 1].mean(1)
+            faded = now.colour * (1.0 - theirs[..., COLOURS:]) - theirs[..., :COLOURS]
         else:
             faded = torch.zeros_like(now.colour)
         numbers = torch.cat([torch.cat([alike, apart, nothing], dim=1).transpose(1, 2), faded], dim=2)
@@ -198,12 +208,6 @@ def squared_form(place: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     squared = (known * place.square().sum(-1))[..., None]
     asked = torch.cat([squared, known[..., None], -2.0 * known[..., None] * place], dim=-1)
     return asked, torch.cat([known[..., None], squared, known[..., None] * place], dim=-1)
-
-
-def _mean(planes: Tensor, weight: Tensor) -> Tensor:
-    """Weighted means (N, L, C) of planes (N, C, S, S) over each token's piece of the crop."""
-    total = functional.avg_pool2d(weight, CELL_PX).clamp_min(1e-5)
-    return (functional.avg_pool2d(planes * weight, CELL_PX) / total).flatten(2).transpose(1, 2)
 
 
 class TomNetwork(nn.Module):
@@ -246,17 +250,21 @@ class TomNetwork(nn.Module):
             encoded: (N, L, F) from `encode`.
             places: (N, 8, S, S), see `crops.object_places`.
         """
-        places, tints = places[:, :PLACES], places[:, PLACES:]
-        shown = places[:, :1] if self.config.geometry else functional.pad(places[:, :1], (0, 0, 0, 0, 0, PLACES - 1))
-        given = places if self.config.geometry else shown
+        given, mask = places[:, :PLACES], places[:, :1]
+        if not self.config.geometry:
+            given = functional.pad(mask, (0, 0, 0, 0, 0, PLACES - 1))
         features = self.to_tokens(encoded) + self.place(given).flatten(2).transpose(1, 2)
-        mask, known = places[:, :1], places[:, 4:5]
-        share, known = (functional.avg_pool2d(part, CELL_PX).flatten(1) for part in (mask, known))
-        place = _mean(places[:, 1:4], places[:, 4:5] * (mask + 0.02))
+        plain, shown = (
+            functional.avg_pool2d(part, CELL_PX).flatten(2).transpose(1, 2) for part in (places, places * mask)
+        )
+        share, known = plain[..., 0], plain[..., 4]
+        counted = shown + 0.02 * plain  # means of the places times (mask + 0.02)
+        place = counted[..., 1:4] / counted[..., 4:5].clamp_min(1e-5)
+        colour = counted[..., PLACES:] / (share + 0.02)[..., None]
         near, there = squared_form(place, known)
         if not self.config.geometry:
             near, there = torch.zeros_like(near), torch.zeros_like(there)
-        return Tokens(features, share, known, near, there, _mean(tints, mask + 0.02))
+        return Tokens(features, share, known, near, there, colour)
 
     def store(self, tokens: Tokens) -> Stored:
         """Crops as a memory keeps them."""
@@ -272,7 +280,9 @@ class TomNetwork(nn.Module):
             memory.shown.permute(0, 2, 3, 1, 4).flatten(3),
         )
         nothing = torch.stack([block.nothing() for block in self.blocks])  # pyright: ignore[reportCallIssue]
-        return Asked(torch.cat([given, nothing.expand(p, -1, -1, -1, -1)], dim=3), functional.pad(shown, (0, 1)))
+        given = torch.cat([given, nothing.expand(p, -1, -1, -1, -1)], dim=3)
+        keys = [block.keys(part) for block, part in zip(self.blocks, given.unbind(1), strict=True)]  # pyright: ignore
+        return Asked(torch.stack(keys, dim=1), given, functional.pad(shown, (0, 1)))
 
     def decide(self, now: Tokens, memory: Asked, between: Tensor, usable: Tensor, figures: Tensor) -> Tensor:
         """Logits (P,) that the crops show the object where their poses have it.
@@ -284,27 +294,28 @@ class TomNetwork(nn.Module):
             usable: (P, V) bool.
             figures: (P, 8) of the estimates, see `evidence`; NaN in all of them where they are withheld.
         """
-        inner = now.share / now.share.sum(1, keepdim=True).clamp_min(1e-3)
-        length, agreement = now.features.shape[1], []
+        now, memory, away = Tokens(*now), Asked(*memory), ~usable[..., None]  # plain tuples where this is traced
+        seen_from = torch.cat([block.view(between) for block in self.blocks], dim=2)  # pyright: ignore
+        seen_from = seen_from.masked_fill(away, -1e4).transpose(1, 2)
+        seen_from = functional.pad(seen_from.repeat_interleave(now.features.shape[1], dim=2), (0, 1))
+        bias = memory.shown + seen_from.view_as(memory.shown)
+        numbers = []
         for number, block in enumerate(self.blocks):
-            seen_from = block.view(between).masked_fill(~usable[..., None], -1e4)  # pyright: ignore
-            seen_from = functional.pad(seen_from.transpose(1, 2).repeat_interleave(length, dim=2), (0, 1))
-            bias = (memory.shown[:, number] + seen_from)[:, :, None]
-            features, numbers = block(now, memory.given[:, number], bias)
-            mean = inner[:, None] @ numbers
-            spread = inner[:, None] @ (numbers - mean).square()
-            agreement += [mean[:, 0], torch.sqrt(spread[:, 0] + 1e-4)]
+            features, told = block(now, memory.keys[:, number], memory.given[:, number], bias[:, number, :, None])
+            numbers.append(told)
             now = now._replace(features=features)
-        scores = self.pool(now.features)
-        inside = torch.softmax(scores[..., 0] + torch.log(now.share + 0.02), dim=1)
-        anywhere = torch.softmax(scores[..., 1], dim=1)
-        pooled = torch.stack([inside, anywhere], dim=1) @ now.features
+        inner = now.share / now.share.sum(1, keepdim=True).clamp_min(1e-3)
+        inner, told = inner[:, None, None], torch.stack(numbers, dim=1)
+        mean = inner @ told
+        spread = torch.sqrt(inner @ (told - mean).square() + 1e-4)
+        agreement = torch.cat([mean, spread], dim=3).flatten(1)
+        scores = self.pool(now.features) + functional.pad(torch.log(now.share + 0.02)[..., None], (0, 1))
+        pooled = torch.softmax(scores, dim=1).transpose(1, 2) @ now.features
         least = (now.features * (now.share[..., None] > 0.25)).amax(1)
         withheld = torch.isnan(figures[:, :1])
         if not self.config.evidence:
             withheld = torch.ones_like(withheld)
         told = torch.cat([torch.where(withheld, torch.zeros_like(figures), figures), withheld.to(figures.dtype)], dim=1)
-        nearest = between[..., :BETWEEN].masked_fill(~usable[..., None], -1.0).amax(1)
-        reference = between[:, 0, :BETWEEN]
-        seen = torch.cat([pooled.flatten(1), least, told, nearest, reference, *agreement], dim=1)
+        nearest = between[..., :BETWEEN].masked_fill(away, -1.0).amax(1)
+        seen = torch.cat([pooled.flatten(1), least, told, nearest, between[:, 0, :BETWEEN], agreement], dim=1)
         return (self.judge(seen) + self.weigh(told))[:, 0]

@@ -18,14 +18,13 @@ from storm_ros.core.errors import StormError
 from storm_ros.core.types import PoseEstimate, Reference, RgbdFrame
 from storm_ros.encoders.inference import inference
 from storm_ros.encoders.nano import planes_tensor
-from storm_ros.encoders.nano_input import CHANNELS
-from storm_ros.tom.crops import COLOURS, PLACES, Crop, Shape, crop_planes, cut_crop, shape_of
+from storm_ros.tom.crops import Crop, Shape, crop_planes, cut_crop, shape_of
 from storm_ros.tom.energy import energy_of
-from storm_ros.tom.evidence import EVIDENCE, evidence, joint_energy
+from storm_ros.tom.evidence import evidence, joint_energy
 from storm_ros.tom.loading import load_tom
 from storm_ros.tom.memory import Entry, TomMemory, between, tells_nothing_new, with_view
 from storm_ros.tom.network import Asked, Stored, Tokens, TomNetwork
-from storm_ros.tom.sizes import CROP_PX
+from storm_ros.tom.traced import TracedTom
 
 HOPELESS = 20.0
 """Energy of a pose that is not before the camera, and the largest there is."""
@@ -70,7 +69,8 @@ class TomVerifier:
         self.network, self.tau = network.eval(), float(tau)
         self._seen: weakref.WeakKeyDictionary[PoseEstimate, _Seen] = weakref.WeakKeyDictionary()
         self._asked: weakref.WeakKeyDictionary[TomMemory, tuple[list[int], Asked]] = weakref.WeakKeyDictionary()
-        self._warm_up()
+        with inference(_THREADS):
+            self._traced = TracedTom(self.network)
 
     def start(self, reference: Reference) -> TomMemory:
         """The memory at the start: the reference's views and nothing else.
@@ -85,8 +85,7 @@ class TomVerifier:
             raise StormError(
                 f"object {reference.object_id!r} has no view with the object before the camera: set its reference again"
             )
-        tokens = self._tokens(usable, shape)
-        seen = [(_one(tokens, i), crop.cam_T_obj) for i, crop in enumerate(usable)]
+        seen = [(self._tokens(crop, shape), crop.cam_T_obj) for crop in usable]
         entries = [self._stored(self._entry(*view), view[0]) for view in seen]
         return TomMemory(shape, tuple(entries))
 
@@ -114,7 +113,7 @@ class TomVerifier:
             if asked is None or before != chosen:
                 asked = self._views([entries[i].features for i in chosen])
                 self._asked[memory] = chosen, asked
-            logit = self._logit(tokens, asked, lie[chosen], figures)
+            logit = self._traced.logit(tokens, asked, lie[chosen], figures)
         energy = float(joint_energy(np.array(logit), figures.astype(np.float64)))
         if not math.isfinite(energy):
             raise StormError(
@@ -143,24 +142,16 @@ class TomVerifier:
             crop = cut_crop(frame, estimate.mask, estimate.cam_T_obj, shape)
             if crop is None:
                 return None
-            seen = self._seen[estimate] = _Seen(shape, self._tokens([crop], shape))
+            seen = self._seen[estimate] = _Seen(shape, self._tokens(crop, shape))
         return seen.tokens
 
     def _views(self, views: Sequence[Stored]) -> Asked:
         return self.network.asked(Stored(*(torch.cat(parts)[None] for parts in zip(*views, strict=True))))
 
-    def _logit(
-        self, tokens: Tokens, asked: Asked, lie: npt.NDArray[np.float32], figures: npt.NDArray[np.float32]
-    ) -> float:
-        there = torch.ones(1, len(lie), dtype=torch.bool)
-        lie_, figures_ = torch.from_numpy(lie)[None], torch.from_numpy(figures)[None]
-        return float(self.network.decide(tokens, asked, lie_, there, figures_)[0])
-
-    def _tokens(self, crops: Sequence[Crop], shape: Shape) -> Tokens:
-        made = [crop_planes(crop, shape) for crop in crops]
-        planes, places = (planes_tensor(np.stack(parts)) for parts in zip(*made, strict=True))
+    def _tokens(self, crop: Crop, shape: Shape) -> Tokens:
+        planes, places = (planes_tensor(made[None]) for made in crop_planes(crop, shape))
         with inference(_THREADS):
-            return self.network.tokens(self.network.encode(planes), places)
+            return self._traced.tokens(planes, places)
 
     def _entry(self, tokens: Tokens, cam_T_obj: npt.NDArray[np.float64]) -> Entry:
         """A view by what it looks like, still without what the network keeps of it."""
@@ -173,15 +164,6 @@ class TomVerifier:
         with inference(_THREADS):
             return replace(entry, features=self.network.store(tokens))
 
-    def _warm_up(self) -> None:
-        """Let the network judge an empty crop: what PyTorch sets up at its first use is no part of the first frame."""
-        with inference(_THREADS):
-            planes = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, CHANNELS), np.float32))
-            places = planes_tensor(np.zeros((1, CROP_PX, CROP_PX, PLACES + COLOURS), np.float32))
-            tokens = self.network.tokens(self.network.encode(planes), places)
-            asked = self._views([self.network.store(tokens)] * 2)
-            self._logit(tokens, asked, np.ones((2, 3), np.float32), np.zeros(EVIDENCE, np.float32))
-
 
 def nearest_views(lie: npt.NDArray[np.float32], count: int) -> list[int]:
     """Numbers of the views that are asked: the first, then those seen from the nearest side, in their own order.
@@ -192,7 +174,3 @@ def nearest_views(lie: npt.NDArray[np.float32], count: int) -> list[int]:
     """
     others = sorted(range(1, len(lie)), key=lambda i: -float(lie[i, :2].sum()))[:count]
     return [0, *sorted(others)]
-
-
-def _one(tokens: Tokens, i: int) -> Tokens:
-    return Tokens(*(part[i : i + 1] for part in tokens))

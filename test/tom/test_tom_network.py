@@ -104,7 +104,7 @@ def test_asking_is_attention_written_out(network: TomNetwork) -> None:
         stored = network.store(tokens).at(torch.tensor([[1, 2]]))
         asked = network.asked(stored)
         bias = asked.shown[:, 0][:, :, None]
-        _, numbers = block(now, asked.given[:, 0], bias)
+        _, numbers = block(now, asked.keys[:, 0], asked.given[:, 0], bias)
         heads, width = block.heads, network.config.channels // block.heads
         unit = torch.nn.functional.normalize
         queries = block.qv(block.norm(now.features))[0, :, : network.config.channels]
