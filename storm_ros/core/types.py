@@ -21,6 +21,15 @@ Pose = npt.NDArray[np.float64]
 MIN_MASK_PIXELS = 64
 
 
+def mask_window(mask: Mask, margin: int = 0) -> tuple[slice, slice]:
+    """Rows and columns that a mask (H, W), which is not empty, spans, with a margin in pixels inside the image."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (
+        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + margin + 1)),
+        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + margin + 1)),
+    )
+
+
 @dataclass(frozen=True)
 class Camera:
     """A pinhole camera without distortion; the centre of the top left pixel is (0, 0).

@@ -12,7 +12,7 @@ from scipy.sparse import csgraph
 
 from storm_ros.core.config import MeshConfig
 from storm_ros.core.errors import InputError, NoDepthError
-from storm_ros.core.types import MIN_MASK_PIXELS, Camera, Mask, RgbdFrame
+from storm_ros.core.types import MIN_MASK_PIXELS, Camera, Mask, RgbdFrame, mask_window
 from storm_ros.mesh.plane import Plane, fit_plane, tolerance_m
 
 Bools = npt.NDArray[np.bool_]
@@ -63,7 +63,7 @@ def object_depth(frame: RgbdFrame, mask: Mask, config: MeshConfig) -> tuple[Dept
     Returns:
         (h, w) metres, 0 off the object, and its window of the image (rows, columns).
     """
-    rows, columns = window = _window(mask, _RING_PX[1] + config.erode_px)
+    rows, columns = window = mask_window(mask, _RING_PX[1] + config.erode_px)
     mask = mask[rows, columns]
     depth = _smooth(frame.depth_m[rows, columns], mask, config)
     solid = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).astype(bool)
@@ -75,14 +75,6 @@ def object_depth(frame: RgbdFrame, mask: Mask, config: MeshConfig) -> tuple[Dept
         valid = off_plane
     keep = _main_parts(depth, valid, on_plane, inside_px, frame.camera, config)
     return np.where(keep, depth, np.float32(0.0)), window
-
-
-def _window(mask: Mask, margin: int) -> Window:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (
-        slice(max(0, int(rows[0]) - margin), min(mask.shape[0], int(rows[-1]) + margin + 1)),
-        slice(max(0, int(columns[0]) - margin), min(mask.shape[1], int(columns[-1]) + margin + 1)),
-    )
 
 
 def _smooth(depth: Depth, mask: Mask, config: MeshConfig) -> Depth:

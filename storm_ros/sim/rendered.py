@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core.errors import InputError, OutputError, StormError
-from storm_ros.core.types import Camera
+from storm_ros.core.types import Camera, mask_window
 from storm_ros.sim.scripts import demo_sequence
 from storm_ros.sim.sequence import Phase, SimulatedRecording
 
@@ -231,6 +231,5 @@ def _poses(recording: SimulatedRecording) -> npt.NDArray[np.float64]:
 def _box(mask: npt.NDArray[np.bool_] | None) -> tuple[int, int, int, int]:
     if mask is None or not mask.any():
         raise InputError("the target is not visible in the demo's first frame: choose another seed")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
-    return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
+    rows, columns = mask_window(mask)
+    return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from storm_ros.core.types import mask_window
+
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.float64]
 Bins = tuple[int, int, int]
@@ -42,7 +44,7 @@ def blurred(counts: Counts, bins: Bins, sigma: float) -> Counts:
 
 def palette(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> Counts:
     """Which share of a mask (h, w) has which colour, (C,), summing to 1; the mask is not empty."""
-    box = _box(mask)
+    box = mask_window(mask)
     number = cells(to_lab(rgb[box])[mask[box]], _LOW, _HIGH, _BINS)
     counts = blurred(np.bincount(number, minlength=int(np.prod(_BINS))).astype(np.float64), _BINS, 0.8)
     return counts / counts.sum()
@@ -50,14 +52,8 @@ def palette(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> Counts:
 
 def inner_colours(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], most: int) -> Floats:
     """Colours (N, 3) in Lab of pixels of a mask (h, w) that is not empty, its rim left out where that leaves enough."""
-    box = _box(mask)
+    box = mask_window(mask)
     part = mask[box]
     inner = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     lab = to_lab(np.ascontiguousarray(rgb[box]))[inner if np.count_nonzero(inner) >= _FEW else part]
     return lab[:: max(1, -(-len(lab) // most))]
-
-
-def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns that a mask (h, w) spans."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

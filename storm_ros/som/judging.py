@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from storm_ros.core.types import Mask, RgbdFrame, View
+from storm_ros.core.types import Mask, RgbdFrame, View, mask_window
 from storm_ros.som.colour_counts import Counts, Floats, inner_colours, palette
 from storm_ros.som.proposals import Look, cut_off
 
@@ -73,8 +73,7 @@ def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:
     depth = depth[depth > 0]
     if not depth.size:
         return 0.0, 0.0
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    longer = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0])) + 1
+    longer = max(side.stop - side.start for side in mask_window(mask))
     pixel_m = float(np.median(depth)) / frame.camera.fx
     return longer * pixel_m, float(np.sqrt(np.count_nonzero(mask))) * pixel_m
 

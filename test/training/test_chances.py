@@ -10,8 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install storm_ros[learned]")
 
 from storm_ros.core.errors import InputError  # noqa: E402
+from storm_ros.som.judging import SIGNALS  # noqa: E402
 from storm_ros.som.loading import load_som  # noqa: E402
-from storm_ros.training.chances import fit, weighed  # noqa: E402
+from storm_ros.training.chances import _candidates, fit, weighed  # noqa: E402
 from storm_ros.training.shards import Shards  # noqa: E402
 
 
@@ -37,3 +38,13 @@ def test_too_few_right_candidates_are_said_so(painted: Path) -> None:
     network, shards = load_som("som-nano")[0], Shards([painted])  # whose flat squares it does not find
     with pytest.raises(InputError, match=r"in 3 cases 0 are right: at least 2 right"):
         weighed(network, shards, 3)
+
+
+def test_candidates_bring_their_signals(painted: Path) -> None:
+    network, shards = load_som("som-nano")[0], Shards([painted])
+    with torch.no_grad():  # so that flat squares are found, too
+        network.judge[-1].bias[0] += 20.0
+        network.correct.bias += 20.0
+    rows = list(_candidates(network, shards, 3))
+    assert rows
+    assert all(signals.shape == (len(SIGNALS),) and np.isfinite(signals).all() for signals, _ in rows)
