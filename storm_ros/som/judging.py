@@ -12,22 +12,28 @@ from storm_ros.core.types import Mask, RgbdFrame, View, mask_window
 from storm_ros.som.colour_counts import Counts, Floats, inner_colours, palette
 from storm_ros.som.proposals import Look, cut_off
 
-SIGNALS = ("presence", "overlap", "sureness", "cut", "length", "larger", "area", "colours")
-"""What `signals` measures: logits of the presence and of the mask's IoU that the network expects, mean logit inside the
-mask, whether the window cuts it off, differences in length and size to the reference (logarithms; of the size with its
-sign, too), and the share of colours in common."""
+SIGNALS = (
+    "presence", "overlap", "sureness", "cut", "length", "larger", "area", "colours",
+    "lightness", "contrast", "chroma", "extent",
+)  # fmt: skip
+"""What `signals` measures: logits of the presence and of the mask's IoU that the network expects, means of two looks at
+it; mean logit inside the mask, whether the window cuts it off, differences in length and size to the reference
+(logarithms; of the size with its sign, too), and the share of colours in common. The last four are traits of the
+reference alone, as dark, plain and small things are mistaken more easily: its lightness, how much that varies, its
+chroma, its length (a logarithm)."""
 
 _SMALL_M = 0.001
 _COLOURS = 3000  # pixels at most that a reference's colours are taken from
 _UNKNOWN = 0.3  # logarithm by which sizes are taken to differ where there is no depth
+_USUAL_M = 0.12  # length of a reference without depth
 
 
 class Weighing(NamedTuple):
     """A logistic regression on simulated scenes: 1 / (1 + exp(-(weight @ (signals - mean) + bias))).
 
     Attributes:
-        mean: (8,) of each of `SIGNALS`.
-        weight: (8,).
+        mean: (S,) of each of `SIGNALS`.
+        weight: (S,).
         bias: a number.
     """
 
@@ -49,12 +55,14 @@ class Looks:
         length_m: longer side as its views show it; 0 where it is not known.
         side_m: square root of the area that its views show; 0 where it is not known.
         colours: (N, 3) in Lab, of pixels of all views.
+        traits: (4,) the last of `SIGNALS`.
     """
 
     palettes: tuple[Counts, ...]
     length_m: float
     side_m: float
     colours: Floats
+    traits: npt.NDArray[np.float64]
 
 
 def looks_of(views: tuple[View, ...]) -> Looks:
@@ -64,7 +72,10 @@ def looks_of(views: tuple[View, ...]) -> Looks:
     length_m, side_m = np.median(known, axis=0) if len(known) else (0.0, 0.0)
     palettes = tuple(palette(view.frame.rgb, view.mask) for view in views)
     colours = np.concatenate([inner_colours(view.frame.rgb, view.mask, _COLOURS // len(views)) for view in views])
-    return Looks(palettes, float(length_m), float(side_m), colours)
+    chroma = np.hypot(colours[:, 1], colours[:, 2])
+    extent = np.log(length_m if length_m > 0 else _USUAL_M)
+    traits = np.array([colours[:, 0].mean(), colours[:, 0].std(), chroma.mean(), extent], np.float64)
+    return Looks(palettes, float(length_m), float(side_m), colours, traits)
 
 
 def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:
@@ -78,12 +89,13 @@ def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:
     return longer * pixel_m, float(np.sqrt(np.count_nonzero(mask))) * pixel_m
 
 
-def signals(frame: RgbdFrame, look: Look, mask: Mask, reference: Looks) -> npt.NDArray[np.float64]:
-    """What tells whether a candidate is the object, (8,) in the order of `SIGNALS`.
+def signals(frame: RgbdFrame, look: Look, again: Look, mask: Mask, reference: Looks) -> npt.NDArray[np.float64]:
+    """What tells whether a candidate is the object, (12,) in the order of `SIGNALS`.
 
     Args:
         frame: the image.
         look: whose mask it is.
+        again: a second look at it.
         mask: of the candidate, not empty.
         reference: what is looked for.
     """
@@ -97,11 +109,13 @@ def signals(frame: RgbdFrame, look: Look, mask: Mask, reference: Looks) -> npt.N
     seen = palette(frame.rgb, mask)
     alike = max(float(np.minimum(seen, own).sum()) for own in reference.palettes)
     sure, cut = float(inside.mean()) if inside.size else 0.0, float(any(cut_off(frame, look)))
-    return np.array([_logit(look.presence), _logit(look.iou), sure, cut, length, larger, area, alike])
+    presence = 0.5 * (_logit(look.presence) + _logit(again.presence))
+    overlap = 0.5 * (_logit(look.iou) + _logit(again.iou))
+    return np.array([presence, overlap, sure, cut, length, larger, area, alike, *reference.traits])
 
 
 def chance(measured: npt.NDArray[np.float64], weighing: Weighing) -> float:
-    """How likely a candidate with such signals (8,) is the object."""
+    """How likely a candidate with such signals (12,) is the object."""
     return float(1.0 / (1.0 + np.exp(-(float(weighing.weight @ (measured - weighing.mean)) + weighing.bias))))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from storm_ros.core.types import RgbdFrame
+from storm_ros.core.types import Mask, RgbdFrame, mask_window
 from storm_ros.som.crops import Floats, Window
 from storm_ros.som.sizes import LOOK_MARGIN
 from storm_ros.som.template import Place
@@ -17,6 +17,7 @@ from storm_ros.som.template import Place
 WHOLE_WIDTH = 384
 
 _SMALLEST_PX = 16.0
+_FEW = 5  # pixels with depth, that a distance is told from
 _FAINTEST = 0.02  # chance below which a place is not looked at again
 _SAME_PLACE = 0.25  # of the objects' size: windows nearer to each other are one
 
@@ -111,6 +112,24 @@ def template_windows(
     return out
 
 
+def centred_window(frame: RgbdFrame, mask: Mask, size_m: float) -> Window:
+    """The window about a mask that is not empty, sized for the object at the mask's distance.
+
+    Args:
+        frame: the image.
+        mask: (H, W).
+        size_m: longer side of the object; 0 where it is not known.
+    """
+    rows, columns = mask_window(mask)
+    near = frame.depth_m[mask]
+    near = near[near > 0]
+    known = size_m > 0 and near.size >= _FEW
+    seen = max(rows.stop - rows.start, columns.stop - columns.start)
+    side = max(_SMALLEST_PX, LOOK_MARGIN * (size_m * frame.camera.fx / float(np.median(near)) if known else seen))
+    x, y = 0.5 * (columns.start + columns.stop), 0.5 * (rows.start + rows.stop)
+    return Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0)
+
+
 def _same(a: Window, b: Window) -> bool:
     """Whether two windows show one place at one size."""
     apart = np.hypot(a.x + a.width / 2 - b.x - b.width / 2, a.y + a.height / 2 - b.y - b.height / 2)
@@ -135,6 +154,6 @@ def _expected_px(frame: RgbdFrame, y: float, x: float, size_m: float) -> float |
     reach = 6
     near = frame.depth_m[max(0, int(y) - reach) : int(y) + reach + 1, max(0, int(x) - reach) : int(x) + reach + 1]
     near = near[near > 0]
-    if near.size < 5:
+    if near.size < _FEW:
         return None
     return float(np.clip(size_m * frame.camera.fx / np.percentile(near, 30), 8.0, max(frame.shape)))

@@ -21,7 +21,15 @@ from storm_ros.som.judging import NETWORK_ALONE, Looks, Weighing, chance, looks_
 from storm_ros.som.loading import load_som
 from storm_ros.som.masks import full_mask, mask_iou, rough_mask
 from storm_ros.som.network import Described, SomNetwork
-from storm_ros.som.proposals import Look, cut_off, likely_windows, template_windows, whole_size, whole_window
+from storm_ros.som.proposals import (
+    Look,
+    centred_window,
+    cut_off,
+    likely_windows,
+    template_windows,
+    whole_size,
+    whole_window,
+)
 from storm_ros.som.sizes import LOOK_PX, MAX_VIEWS
 from storm_ros.som.template import Template, TemplateSegmenter
 
@@ -38,7 +46,7 @@ class Description:
     """A reference, looked at once.
 
     Attributes:
-        tokens: of all its views.
+        tokens: of all its views, and of the same in a mirror.
         diameter_m: of the object; 0 where it is not known.
         size_m: longer side as its views show it; 0 where it is not known.
         views: how many there are.
@@ -96,7 +104,8 @@ class SomSegmenter:
         planes = planes_tensor(np.stack([planes for planes, _ in crops]))[None]
         masks = torch.from_numpy(np.stack([mask for _, mask in crops]))[None]
         with inference(self.threads):
-            tokens = self.network.describe(planes, masks)
+            both = [(planes, masks), (planes.flip(-1), masks.flip(-1))]
+            tokens = self.network.describe(*(torch.cat(parts) for parts in zip(*both, strict=True)))
         sizes = [size for size in map(apparent_size, reference.views) if size > 0]
         size_m = float(np.median(sizes)) if sizes else 0.0
         templates = self.template.describe(reference) if self.template is not None and size_m > 0 else ()
@@ -117,7 +126,7 @@ class SomSegmenter:
         return tuple(sorted(likely, key=lambda candidate: -candidate.score))
 
     def measured(self, frame: RgbdFrame, description: Description) -> list[tuple[Mask, npt.NDArray[np.float64]]]:
-        """Masks that may be the object's, with the signals (8,) that their chance is told from.
+        """Masks that may be the object's, with the signals (12,) that their chance is told from.
 
         Args:
             frame: the image.
@@ -129,7 +138,7 @@ class SomSegmenter:
         closer = self.config.crops > 0
         whole = self.look(frame, [whole_window(frame)], description, whole_size(frame), sharp=not closer)[0]
         looks = self._closer(frame, whole, description) if closer else [whole]
-        chosen: list[tuple[Mask, npt.NDArray[np.float64]]] = []
+        chosen: list[tuple[Mask, Look]] = []
         places: list[Mask] = []
         for look in sorted(looks, key=lambda look: -_worth(frame, look)):
             if look.presence < self._least or len(chosen) == self.config.candidates:
@@ -141,8 +150,18 @@ class SomSegmenter:
             if np.count_nonzero(mask) < 16 or any(mask_iou(mask, other) > _SAME for other, _ in chosen):
                 continue
             places.append(place)
-            chosen.append((mask, signals(frame, look, mask, description.looks)))
-        return chosen
+            chosen.append((mask, look))
+        again = self._again(frame, [mask for mask, _ in chosen], description) if closer and chosen else None
+        seconds = again or [look for _, look in chosen]
+        return [
+            (mask, signals(frame, look, second, mask, description.looks))
+            for (mask, look), second in zip(chosen, seconds, strict=True)
+        ]
+
+    def _again(self, frame: RgbdFrame, masks: Sequence[Mask], description: Description) -> list[Look]:
+        """A second look at each candidate, its mask in the middle, reference and image both in a mirror."""
+        windows = [centred_window(frame, mask, description.size_m) for mask in masks]
+        return self.look(frame, windows, description, (LOOK_PX, LOOK_PX), sharp=False, mirrored=True)
 
     def _closer(self, frame: RgbdFrame, whole: Look, description: Description) -> list[Look]:
         """Close looks: at the likeliest places, and unless one of them is sure, where the template agrees best."""
@@ -157,7 +176,7 @@ class SomSegmenter:
 
     def look(
         self, frame: RgbdFrame, windows: Sequence[Window], description: Description, size: tuple[int, int],
-        *, sharp: bool = True,
+        *, sharp: bool = True, mirrored: bool = False,
     ) -> list[Look]:  # fmt: skip
         """Look at windows of a frame, each brought to a size (width, height) in pixels.
 
@@ -167,15 +186,17 @@ class SomSegmenter:
             description: from `describe`.
             size: of the looks.
             sharp: sharpen the masks that may become candidates.
+            mirrored: right and left exchanged in the windows and in the reference; their masks stay as they are seen.
         """
         planes = planes_tensor(np.stack([cut(frame, window, *size) for window in windows]))
-        many = torch.zeros(len(windows), dtype=torch.long)
+        planes = planes.flip(-1) if mirrored else planes
+        many = torch.full((len(windows),), int(mirrored), dtype=torch.long)
         extent = torch.tensor([window.extent for window in windows])
         with inference(self.threads):
             described = description.tokens.chosen(many)
             least = self._least if sharp else None
             output = self.network.decide(self.network.encode(planes), described, extent, sharp=least, aligned=False)
-            logits = output.mask.numpy()
+            logits = (output.mask.flip(-1) if mirrored else output.mask).numpy()
             presence, iou = torch.sigmoid(output.presence).numpy(), torch.sigmoid(output.iou).numpy()
         if not (np.isfinite(logits).all() and np.isfinite(presence).all() and np.isfinite(iou).all()):
             raise StormError(

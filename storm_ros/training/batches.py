@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from storm_ros.encoders.nano_input import input_planes
+from storm_ros.som.colour_counts import palette
 from storm_ros.som.sizes import FIT_MARGIN, LOOK_MARGIN
 from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
-from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look
+from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look, stray_look
 from storm_ros.training.order import OrderedStream
 from storm_ros.training.settings import OptimConfig
 
@@ -23,6 +24,9 @@ MIN_VISIBLE_PX = 40
 MIN_REFERENCE_PX = 120
 MAX_ANGLE_DEG = 65.0
 MIN_VISIBLE = 0.15
+
+_SHARPNESS = 6.0  # with which a likely false candidate is preferred
+_STRAY = 0.25  # share of the false candidates that are no object at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +139,11 @@ def _looks_at(scene: Scene, config: OptimConfig, side: int, views: int, rng: Rng
         [reference_look(scene, i, j, side, rng if config.augment else None) for j in chosen[i]] for i in range(count)
     ]
     size = np.array([references[i][0].size_m for i in range(count)], np.float32)
+    alike = _likeness(references, size)
     looks: list[dict[str, npt.NDArray[Any]]] = []
     for _ in range(config.looks):
         image = int(rng.integers(len(scene["rgb"])))
-        looks.append(_one_look(scene, image, chosen, references, size, config, tint, rng))
+        looks.append(_one_look(scene, image, chosen, references, size, alike, config, tint, rng))
     out = {name: np.stack([look[name] for look in looks]) for name in looks[0]}
     out["reference"] = np.stack(
         [np.stack([_planes(r.rgb, r.depth_m, r.focal_px, tint, config, rng) for r in row]) for row in references]
@@ -153,20 +158,44 @@ def _looks_at(scene: Scene, config: OptimConfig, side: int, views: int, rng: Rng
 
 def _one_look(
     scene: Scene, image: int, chosen: npt.NDArray[np.int64], references: list[list[ReferenceLook]], size: Floats,
-    config: OptimConfig, tint: ColourChange | None, rng: Rng,
+    alike: npt.NDArray[np.float64], config: OptimConfig, tint: ColourChange | None, rng: Rng,
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
     shown = np.flatnonzero(np.asarray(scene["visible"][image]) >= MIN_VISIBLE_PX)
     shape = (config.height, config.width)
-    if len(shown) and rng.random() < config.close_share:
-        anchor = int(rng.choice(shown))
-        wanted = anchor if rng.random() < 0.7 else int(rng.integers(len(size)))  # a false candidate at times
-        known = float(size[wanted]) if rng.random() >= config.unknown_size else 0.0
-        margin = LOOK_MARGIN if rng.random() < 0.5 else float(rng.uniform(FIT_MARGIN, LOOK_MARGIN))
-        look = close_look(scene, image, anchor, known, margin, shape, rng)
-    else:
-        anchor = wanted = int(rng.choice(shown)) if len(shown) else 0
+    if not len(shown) or rng.random() >= config.close_share:
+        anchor = int(rng.choice(shown)) if len(shown) else 0
         look = plain_look(scene, image, shape, rng)
+        return _asked(scene, image, look, chosen, references, size, config, tint, rng, (anchor,))
+    anchor = wanted = int(rng.choice(shown))
+    if rng.random() < config.false_share:  # somewhere the object is not, but might be thought to be
+        wanted = int(rng.integers(len(size)))
+        others = shown[shown != wanted]
+        if len(others):
+            anchor = int(rng.choice(others, p=_softmax(_SHARPNESS * alike[wanted, others])))
+    known = float(size[wanted]) if rng.random() >= config.unknown_size else 0.0
+    margin = LOOK_MARGIN if rng.random() < 0.5 else float(rng.uniform(FIT_MARGIN, LOOK_MARGIN))
+    if wanted != anchor and known > 0 and rng.random() < _STRAY:
+        look = stray_look(scene, image, known, margin, shape, rng)
+        return _asked(scene, image, look, chosen, references, size, config, tint, rng, (wanted,))
+    look = close_look(scene, image, anchor, known, margin, shape, rng)
     return _asked(scene, image, look, chosen, references, size, config, tint, rng, (anchor, wanted))
+
+
+def _likeness(references: list[list[ReferenceLook]], size: Floats) -> npt.NDArray[np.float64]:
+    """(N, N) in [0, 1] how alike objects are in colours and size."""
+    masks = [row[0].mask > 0.5 for row in references]
+    whole = np.ones_like(masks[0])
+    palettes = np.stack(
+        [palette(row[0].rgb, mask if mask.any() else whole) for row, mask in zip(references, masks, strict=True)]
+    )
+    colours = np.minimum(palettes[:, None], palettes[None]).sum(-1)
+    length = np.log(np.maximum(size, 0.01))
+    return colours * np.exp(-np.abs(length[:, None] - length[None]))
+
+
+def _softmax(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    weight = np.exp(x - x.max())
+    return weight / weight.sum()
 
 
 def _asked(

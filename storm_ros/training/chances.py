@@ -80,7 +80,7 @@ def fit(signals: Doubles, right: npt.NDArray[np.bool_]) -> Weighing:
 
 
 def _candidates(network: SomNetwork, shards: Shards, cases: int) -> Iterator[tuple[Doubles, bool]]:
-    """Signals (8,) of the candidates of many cases, and whether each is right."""
+    """Signals (S,) of the candidates of many cases, and whether each is right."""
     config = SegmenterConfig(name="som", presence=0.0)
     segmenter = SomSegmenter(config, network, TemplateSegmenter(ColourGradientEncoder(), config))
     for case in simulated_cases(shards, cases):

@@ -102,7 +102,7 @@ def close_look(
     owner = np.asarray(scene["owner"][image])
     own = owner == anchor + 1
     rows, columns = np.nonzero(own)
-    depth = np.asarray(scene["depth"][image], np.float32) * np.float32(DEPTH_STEP_M)
+    depth = _depth(scene, image)
     focal = float(scene["focal"][image])
     under = depth[own & (depth > 0)]
     pixels = float(max(np.ptp(rows), np.ptp(columns)) + 1)
@@ -110,16 +110,42 @@ def close_look(
     if size_m > 0 and len(under) > 4:
         metres = float(np.median(under)) * float(np.exp(rng.normal(0, 0.06))) / focal
         pixels = size_m / metres
-    width = max(margin * pixels * float(np.exp(rng.normal(0, 0.1))), 16.0)
     middle = np.array([columns.mean(), rows.mean()])
     if rng.random() < 0.5:
         middle = np.array([columns.min() + columns.max(), rows.min() + rows.max()]) / 2.0
+    return _close(scene, image, depth, middle, (pixels, metres), margin, shape, rng)
+
+
+def stray_look(
+    scene: Scene, image: int, size_m: float, margin: float, shape: tuple[int, int], rng: Rng
+) -> QueryLook:  # fmt: skip
+    """A window about any place of the image, as wide as so many objects of size_m (above 0) would be there."""
+    depth = _depth(scene, image)
+    place = rng.uniform(0, 1, 2) * depth.shape
+    near = depth[tuple(slice(max(int(v) - 4, 0), int(v) + 5) for v in place)]
+    near = near[near > 0]
+    distance = float(np.median(near)) if near.size else float(rng.uniform(0.5, 1.5))
+    metres = distance / float(scene["focal"][image])
+    return _close(scene, image, depth, place[::-1], (size_m / metres, metres), margin, shape, rng)
+
+
+def _depth(scene: Scene, image: int) -> Floats:
+    return np.asarray(scene["depth"][image], np.float32) * np.float32(DEPTH_STEP_M)
+
+
+def _close(
+    scene: Scene, image: int, depth: Floats, middle: npt.NDArray[np.float64], scale: tuple[float, float], margin: float,
+    shape: tuple[int, int], rng: Rng,
+) -> QueryLook:  # fmt: skip
+    """A window so many objects wide, about a place; scale is their size in pixels, and that of a pixel in metres."""
+    pixels, metres = scale
+    width = max(margin * pixels * float(np.exp(rng.normal(0, 0.1))), 16.0)
     middle = middle + rng.normal(0, 0.1, 2) * pixels
-    scale = width / shape[1]
+    step = width / shape[1]
     to_source = np.array([
-        [scale, 0.0, middle[0] - scale * (shape[1] - 1) / 2], [0.0, scale, middle[1] - scale * (shape[0] - 1) / 2],
+        [step, 0.0, middle[0] - step * (shape[1] - 1) / 2], [0.0, step, middle[1] - step * (shape[0] - 1) / 2],
     ])  # fmt: skip
-    return _cut(scene, image, depth, owner, to_source, shape, width * metres)
+    return _cut(scene, image, depth, np.asarray(scene["owner"][image]), to_source, shape, width * metres)
 
 
 def plain_look(scene: Scene, image: int, shape: tuple[int, int], rng: Rng) -> QueryLook:
@@ -134,7 +160,7 @@ def plain_look(scene: Scene, image: int, shape: tuple[int, int], rng: Rng) -> Qu
         middle = np.array([rows.mean(), columns.mean()]) + rng.normal(0, 0.2, 2) * [height, width]
     top = int(np.clip(middle[0] - height / 2, 0, full_h - height))
     left = int(np.clip(middle[1] - width / 2, 0, full_w - width))
-    depth = np.asarray(scene["depth"][image], np.float32) * np.float32(DEPTH_STEP_M)
+    depth = _depth(scene, image)
     to_source = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
     return _cut(scene, image, depth, owner, to_source, shape, 0.0)
 

@@ -59,6 +59,9 @@ class OptimConfig:
     pairs: int = knob(6, "References asked for in each look.", low=1, high=64)
     absent_share: float = knob(0.4, "Share of the references that a look does not show.", low=0.0, high=1.0)
     close_share: float = knob(0.75, "Share of looks that are close: sized for an object.", low=0.0, high=1.0)
+    false_share: float = knob(
+        0.5, "Share of the close looks at what is not the object, most at what is like it.", low=0.0, high=1.0
+    )
     unknown_size: float = knob(0.1, "Share of the close looks without a known size.", low=0.0, high=1.0)
     width: int = knob(LOOK_PX, "Columns of a look.", low=32, high=4096)
     height: int = knob(LOOK_PX, "Rows of a look.", low=32, high=4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from storm_ros.som.crops import Window  # noqa: E402
 from storm_ros.som.network import SomNetwork  # noqa: E402
 from storm_ros.som.proposals import (  # noqa: E402
     Look,
+    centred_window,
     cut_off,
     likely_windows,
     template_windows,
     whole_window,
 )
 from storm_ros.som.segmenter import SomSegmenter, full_mask  # noqa: E402
-from storm_ros.som.sizes import LOOK_MARGIN  # noqa: E402
+from storm_ros.som.sizes import LOOK_MARGIN, LOOK_PX  # noqa: E402
 from storm_ros.som.template import Place, TemplateSegmenter  # noqa: E402
 
 
@@ -74,6 +76,45 @@ def test_whole_image_only(network: SomNetwork, a_reference: Maker, square_frame:
     frame, _ = square_frame(1)
     found = segmenter.segment(frame, segmenter.describe(a_reference()))
     assert len(found) == 1
+
+
+def mirrored(view: Any) -> Any:
+    frame = view.frame
+    flipped = replace(frame, rgb=frame.rgb[:, ::-1].copy(), depth_m=frame.depth_m[:, ::-1].copy())
+    return replace(view, frame=flipped, mask=view.mask[:, ::-1].copy())
+
+
+def test_a_look_in_a_mirror_is_the_look_at_the_mirrored_world(
+    segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker
+) -> None:
+    torch.nn.init.constant_(segmenter.network.mask.bias, 0.0)
+    reference = a_reference()
+    view = replace(reference.views[0], frame=square_frame(1)[0])
+    window, there = Window(40.0, 20.0, 80.0, 80.0, 2.0), Window(160.0 - 40.0 - 80.0, 20.0, 80.0, 80.0, 2.0)
+    description = segmenter.describe(reference)
+    plain = segmenter.look(view.frame, [window], description, (32, 32))[0]
+    flipped = replace(reference, views=tuple(map(mirrored, reference.views)))
+    expected = segmenter.look(mirrored(view).frame, [there], segmenter.describe(flipped), (32, 32))[0]
+    found = segmenter.look(view.frame, [window], description, (32, 32), mirrored=True)[0]
+    assert found.presence == pytest.approx(expected.presence, abs=1e-5)
+    np.testing.assert_allclose(found.logits, expected.logits[:, ::-1], atol=1e-4)
+    assert np.abs(found.logits - plain.logits).max() > 1e-3  # an untrained network sees a difference
+
+
+def test_every_candidate_gets_a_second_look(segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker) -> None:
+    torch.nn.init.constant_(segmenter.network.mask.bias, 1.0)
+    frame, _ = square_frame(1)
+    description = segmenter.describe(a_reference())
+    ((mask, measured),) = segmenter.measured(frame, description)[:1]
+    window = centred_window(frame, mask, description.size_m)
+    again = segmenter.look(frame, [window], description, (LOOK_PX, LOOK_PX), sharp=False, mirrored=True)[0]
+    segmenter.look = lambda *args, real=segmenter.look, **more: [  # type: ignore[method-assign]
+        replace(look, presence=0.5) if more.get("mirrored") else look for look in real(*args, **more)
+    ]
+    ((_, without),) = segmenter.measured(frame, description)[:1]
+    said = np.log(again.presence / (1.0 - again.presence))
+    assert measured[0] - without[0] == pytest.approx(0.5 * said, abs=1e-4)
+    np.testing.assert_array_equal(measured[1:], without[1:])
 
 
 @pytest.mark.parametrize(("sure", "asked"), [(20.0, 0), (0.0, 1)])
@@ -154,6 +195,16 @@ def test_pieces_farther_apart_than_the_object_is_wide_are_another_object(square_
     columns = np.nonzero(full_mask(frame, look, 0.26).any(0))[0]  # 52 pixels at this distance
     assert (columns.min(), columns.max()) == (19, 64)  # one pixel around: from less than even chances
     assert np.nonzero(full_mask(frame, look, 0.0).any(0))[0].max() == 139
+
+
+def test_a_window_about_a_mask(square_frame: Maker) -> None:
+    frame, mask = square_frame()
+    window = centred_window(frame, mask, 0.3)
+    assert (window.x + window.width / 2, window.y + window.height / 2) == (80.0, 60.0)
+    assert window.width == window.height == pytest.approx(LOOK_MARGIN * 0.3 * 150.0 / 0.75)
+    assert window.extent == LOOK_MARGIN
+    blind, _ = square_frame(depth=False)
+    assert centred_window(blind, mask, 0.3) == Window(40.0, 20.0, 80.0, 80.0, 0.0)  # as large as it is seen
 
 
 def test_two_peaks_two_windows(square_frame: Maker) -> None:

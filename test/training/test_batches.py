@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from storm_ros.training.augment import changed_pixels, random_change, warped_reference
-from storm_ros.training.batches import Batch, BatchStream, _mirror
+from storm_ros.training.batches import Batch, BatchStream, _likeness, _mirror
+from storm_ros.training.looks import reference_look, stray_look
 from storm_ros.training.settings import OptimConfig
 from storm_ros.training.shards import Shards
 
@@ -76,6 +77,40 @@ def test_a_close_look_tells_how_wide_it_is(painted: Path) -> None:
         assert 1.0 / np.sqrt(share) == pytest.approx(batch.extent[image, pair], rel=0.25)
     plain = BatchStream(Shards([painted]), replace(PLAIN, close_share=0.0), 32).batch(0)
     assert not plain.extent.any()
+
+
+def test_close_looks_go_astray_as_often_as_asked_for(painted: Path) -> None:
+    """A look at nothing has no object in its middle."""
+
+    def astray(share: float) -> float:
+        config = replace(PLAIN, close_share=1.0, unknown_size=0.0, false_share=share)
+        stream = BatchStream(Shards([painted]), config, 32)
+        owners = np.concatenate([stream.batch(step).owner.reshape(-1, 8, 8) for step in range(12)])
+        return float((owners[:, 3:5, 3:5] < 0).all((1, 2)).mean())
+
+    assert astray(0.0) == 0.0
+    assert 0.05 < astray(1.0) < 0.4
+
+
+def test_likeness_is_in_colour_and_size(painted: Path) -> None:
+    scene = dict(Shards([painted]).scene(0))
+    scene["ref_rgb"] = np.array(scene["ref_rgb"])
+    scene["ref_rgb"][0], scene["ref_rgb"][1], scene["ref_rgb"][2] = (200, 30, 30), (30, 30, 200), (200, 30, 30)
+    looks = [[reference_look(scene, i, 0, 32, None)] for i in range(3)]
+    alike = _likeness(looks, np.array([0.2, 0.2, 0.2], np.float32))
+    assert np.diag(alike) == pytest.approx(1.0)
+    assert alike[2, 0] == pytest.approx(1.0)
+    assert alike[2, 1] < 0.1
+    assert _likeness(looks, np.array([0.2, 0.2, 0.1], np.float32))[2, 0] == pytest.approx(0.5)
+
+
+def test_a_look_at_nothing_is_sized_for_what_is_wanted(painted: Path) -> None:
+    scene, rng = Shards([painted]).scene(0), np.random.default_rng(0)
+    looks = [stray_look(scene, 0, 0.2, 2.0, (64, 64), rng) for _ in range(60)]
+    widths = np.array([look.width_m for look in looks])
+    assert np.exp(np.log(widths).mean()) == pytest.approx(0.4, rel=0.05)
+    assert np.log(widths).std() == pytest.approx(0.1, abs=0.04)
+    assert {look.cells.reshape(8, 8)[4, 4] for look in looks} == {-1, 0, 1}  # both objects and neither
 
 
 def test_corresponding_cells_show_the_same_point(painted: Path) -> None:
