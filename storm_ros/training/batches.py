@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from storm_ros.encoders.nano_input import input_planes
 from storm_ros.som.colour_counts import palette
@@ -171,7 +172,7 @@ def _one_look(
         wanted = int(rng.integers(len(size)))
         others = shown[shown != wanted]
         if len(others):
-            anchor = int(rng.choice(others, p=_softmax(_SHARPNESS * alike[wanted, others])))
+            anchor = int(rng.choice(others, p=softmax(_SHARPNESS * alike[wanted, others])))
     known = float(size[wanted]) if rng.random() >= config.unknown_size else 0.0
     margin = LOOK_MARGIN if rng.random() < 0.5 else float(rng.uniform(FIT_MARGIN, LOOK_MARGIN))
     if wanted != anchor and known > 0 and rng.random() < _STRAY:
@@ -191,11 +192,6 @@ def _likeness(references: list[list[ReferenceLook]], size: Floats) -> npt.NDArra
     colours = np.minimum(palettes[:, None], palettes[None]).sum(-1)
     length = np.log(np.maximum(size, 0.01))
     return colours * np.exp(-np.abs(length[:, None] - length[None]))
-
-
-def _softmax(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    weight = np.exp(x - x.max())
-    return weight / weight.sum()
 
 
 def _asked(

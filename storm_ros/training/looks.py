@@ -116,9 +116,7 @@ def close_look(
     return _close(scene, image, depth, middle, (pixels, metres), margin, shape, rng)
 
 
-def stray_look(
-    scene: Scene, image: int, size_m: float, margin: float, shape: tuple[int, int], rng: Rng
-) -> QueryLook:  # fmt: skip
+def stray_look(scene: Scene, image: int, size_m: float, margin: float, shape: tuple[int, int], rng: Rng) -> QueryLook:
     """A window about any place of the image, as wide as so many objects of size_m (above 0) would be there."""
     depth = _depth(scene, image)
     place = rng.uniform(0, 1, 2) * depth.shape
