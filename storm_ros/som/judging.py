@@ -95,7 +95,7 @@ def signals(frame: RgbdFrame, look: Look, again: Look, mask: Mask, reference: Lo
     Args:
         frame: the image.
         look: whose mask it is.
-        again: a second look at it.
+        again: a second look at it; the first where that is enough.
         mask: of the candidate, not empty.
         reference: what is looked for.
     """

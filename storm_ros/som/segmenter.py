@@ -35,7 +35,7 @@ from storm_ros.som.template import Template, TemplateSegmenter
 
 _HINTS = 1  # places of the template that are looked at: more find no more
 _HINT_SPACING_PX = 12
-_SURE = 0.9  # presence from which no other place is looked at
+_SURE = 0.9  # presence from which no other place is looked at, and a candidate not again
 _FIRST_WORD = 1.6  # of the chance that is wanted, that the network's presence must be: candidates below hardly reach it
 _CUT = 0.7
 _SAME = 0.5  # overlap from which two masks are one candidate
@@ -151,17 +151,21 @@ class SomSegmenter:
                 continue
             places.append(place)
             chosen.append((mask, look))
-        again = self._again(frame, [mask for mask, _ in chosen], description) if closer and chosen else None
-        seconds = again or [look for _, look in chosen]
+        seconds = self._again(frame, chosen, description) if closer else [look for _, look in chosen]
         return [
             (mask, signals(frame, look, second, mask, description.looks))
             for (mask, look), second in zip(chosen, seconds, strict=True)
         ]
 
-    def _again(self, frame: RgbdFrame, masks: Sequence[Mask], description: Description) -> list[Look]:
-        """A second look at each candidate, its mask in the middle, reference and image both in a mirror."""
-        windows = [centred_window(frame, mask, description.size_m) for mask in masks]
-        return self.look(frame, windows, description, (LOOK_PX, LOOK_PX), sharp=False, mirrored=True)
+    def _again(
+        self, frame: RgbdFrame, chosen: Sequence[tuple[Mask, Look]], description: Description
+    ) -> list[Look]:  # fmt: skip
+        """A second look, the mask in its middle, reference and image in a mirror; the first where that is sure."""
+        unsure = [mask for mask, look in chosen if look.presence < _SURE]
+        windows = [centred_window(frame, mask, description.size_m) for mask in unsure]
+        size = (LOOK_PX, LOOK_PX)
+        more = iter(self.look(frame, windows, description, size, sharp=False, mirrored=True) if windows else ())
+        return [next(more) if look.presence < _SURE else look for _, look in chosen]
 
     def _closer(self, frame: RgbdFrame, whole: Look, description: Description) -> list[Look]:
         """Close looks: at the likeliest places, and unless one of them is sure, where the template agrees best."""

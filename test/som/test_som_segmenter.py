@@ -101,7 +101,24 @@ def test_a_look_in_a_mirror_is_the_look_at_the_mirrored_world(
     assert np.abs(found.logits - plain.logits).max() > 1e-3  # an untrained network sees a difference
 
 
-def test_every_candidate_gets_a_second_look(segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker) -> None:
+@pytest.mark.parametrize(("word", "asked"), [(20.0, 0), (0.0, 1)])
+def test_a_sure_candidate_is_not_looked_at_again(
+    segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker, word: float, asked: int
+) -> None:
+    torch.nn.init.constant_(segmenter.network.mask.bias, 1.0)
+    torch.nn.init.constant_(segmenter.network.judge[2].bias, word)
+    calls: list[Any] = []
+    segmenter.look = lambda *args, real=segmenter.look, **more: (  # type: ignore[method-assign]
+        calls.append(more.get("mirrored", False)) or real(*args, **more)
+    )
+    frame, _ = square_frame(1)
+    assert segmenter.measured(frame, segmenter.describe(a_reference()))
+    assert sum(calls) == asked
+
+
+def test_an_unsure_candidate_gets_a_second_look(
+    segmenter: SomSegmenter, a_reference: Maker, square_frame: Maker
+) -> None:
     torch.nn.init.constant_(segmenter.network.mask.bias, 1.0)
     frame, _ = square_frame(1)
     description = segmenter.describe(a_reference())
