@@ -101,15 +101,11 @@ def reference_crop(view: View, side: int) -> tuple[Floats, Floats]:
     return cut(frame, window, side, side), np.asarray(cover, np.float32)
 
 
-def apparent_size(view: View) -> float:
-    """Longer side in metres of what the mask shows, at its median depth; 0 without depth."""
-    depth = view.frame.depth_m[view.mask]
+def depth_under(frame: RgbdFrame, mask: Mask) -> float:
+    """Median depth in metres of what a mask (H, W) shows; 0 without depth."""
+    depth = frame.depth_m[mask]
     depth = depth[depth > 0]
-    if not depth.size:
-        return 0.0
-    rows, columns = np.nonzero(view.mask)
-    pixels = max(int(np.ptp(rows)), int(np.ptp(columns))) + 1
-    return float(pixels * np.median(depth) / view.frame.camera.fx)
+    return float(np.median(depth)) if depth.size else 0.0
 
 
 def checked_reference(view: View) -> Mask:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from storm_ros.core.types import Mask, RgbdFrame, View, mask_window
 from storm_ros.som.colour_counts import Counts, Floats, inner_colours, palette
+from storm_ros.som.crops import depth_under
 from storm_ros.som.proposals import Look, cut_off
 
 SIGNALS = (
@@ -80,12 +81,8 @@ def looks_of(views: tuple[View, ...]) -> Looks:
 
 def extent_m(frame: RgbdFrame, mask: Mask) -> tuple[float, float]:
     """Longer side, and square root of the area, of what a mask shows at its median depth, metres; 0 without depth."""
-    depth = frame.depth_m[mask]
-    depth = depth[depth > 0]
-    if not depth.size:
-        return 0.0, 0.0
+    pixel_m = depth_under(frame, mask) / frame.camera.fx
     longer = max(side.stop - side.start for side in mask_window(mask))
-    pixel_m = float(np.median(depth)) / frame.camera.fx
     return longer * pixel_m, float(np.sqrt(np.count_nonzero(mask))) * pixel_m
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from storm_ros.core.types import Mask, RgbdFrame, mask_window
-from storm_ros.som.crops import Floats, Window
+from storm_ros.som.crops import Floats, Window, depth_under
 from storm_ros.som.sizes import LOOK_MARGIN
 from storm_ros.som.template import Place
 
@@ -19,6 +19,7 @@ WHOLE_WIDTH = 384
 _SMALLEST_PX = 16.0
 _FEW = 5  # pixels with depth, that a distance is told from
 _FAINTEST = 0.02  # chance below which a place is not looked at again
+_EDGE = 0.35  # of a place's highest chance, that the object reaches to in the image where its size is not known
 _SAME_PLACE = 0.25  # of the objects' size: windows nearer to each other are one
 
 
@@ -69,21 +70,26 @@ def likely_windows(frame: RgbdFrame, whole: Look, size_m: float, count: int) -> 
     out: list[Window] = []
     left = chance.copy()
     for _ in range(count):
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
+        row, column = (int(v) for v in np.unravel_index(int(left.argmax()), left.shape))
         peak = float(left[row, column])
         if peak < _FAINTEST:
             break
         known = _expected_px(frame, (row + 0.5) * cell, (column + 0.5) * cell, size_m)
-        radius = max(1.5, 0.5 * (known or 6.0 * cell) / cell)
-        near = (ys - row) ** 2 + (xs - column) ** 2 <= radius**2
-        weight = np.where(near, chance, 0.0) ** 2
-        x = float((weight * xs).sum() / weight.sum() + 0.5) * cell
-        y = float((weight * ys).sum() / weight.sum() + 0.5) * cell
-        inside = near & (chance > 0.5 * peak)
-        seen = cell * float(max(np.ptp(ys[inside]), np.ptp(xs[inside])) + 1)
-        side = max(_SMALLEST_PX, LOOK_MARGIN * (known or seen))
-        out.append(Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0))
-        left[(ys - row) ** 2 + (xs - column) ** 2 <= (1.1 * radius + 1.0) ** 2] = 0.0
+        if known:
+            radius = max(1.5, 0.5 * known / cell)
+            away = (ys - row) ** 2 + (xs - column) ** 2
+            weight = np.where(away <= radius**2, chance, 0.0) ** 2
+            x, y = (float((weight * v).sum() / weight.sum() + 0.5) for v in (xs, ys))
+            size = known
+            left[away <= (1.1 * radius + 1.0) ** 2] = 0.0
+        else:
+            piece = _piece(left > _EDGE * peak, row, column)
+            rows, columns = mask_window(piece)
+            x, y = 0.5 * (columns.start + columns.stop), 0.5 * (rows.start + rows.stop)
+            size = cell * max(rows.stop - rows.start, columns.stop - columns.start)
+            left[cv2.dilate(piece.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0.0
+        side = max(_SMALLEST_PX, LOOK_MARGIN * size)
+        out.append(Window(x * cell - side / 2, y * cell - side / 2, side, side, LOOK_MARGIN if known else 0.0))
     return out
 
 
@@ -121,13 +127,18 @@ def centred_window(frame: RgbdFrame, mask: Mask, size_m: float) -> Window:
         size_m: longer side of the object; 0 where it is not known.
     """
     rows, columns = mask_window(mask)
-    near = frame.depth_m[mask]
-    near = near[near > 0]
-    known = size_m > 0 and near.size >= _FEW
+    distance = depth_under(frame, mask)
+    known = size_m > 0 and distance > 0
     seen = max(rows.stop - rows.start, columns.stop - columns.start)
-    side = max(_SMALLEST_PX, LOOK_MARGIN * (size_m * frame.camera.fx / float(np.median(near)) if known else seen))
+    side = max(_SMALLEST_PX, LOOK_MARGIN * (size_m * frame.camera.fx / distance if known else seen))
     x, y = 0.5 * (columns.start + columns.stop), 0.5 * (rows.start + rows.stop)
     return Window(x - side / 2, y - side / 2, side, side, LOOK_MARGIN if known else 0.0)
+
+
+def _piece(inside: Mask, row: int, column: int) -> Mask:
+    """The connected part of a mask that a pixel of it lies in."""
+    labels = np.asarray(cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)[1])
+    return np.asarray(labels == labels[row, column], bool)
 
 
 def _same(a: Window, b: Window) -> bool:

@@ -16,7 +16,7 @@ from storm_ros.core.errors import InputError, StormError
 from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame
 from storm_ros.encoders.inference import inference
 from storm_ros.encoders.nano import planes_tensor
-from storm_ros.som.crops import Window, apparent_size, cut, reference_crop
+from storm_ros.som.crops import Window, cut, reference_crop
 from storm_ros.som.judging import NETWORK_ALONE, Looks, Weighing, chance, looks_of, signals
 from storm_ros.som.loading import load_som
 from storm_ros.som.masks import full_mask, mask_iou, rough_mask
@@ -48,7 +48,6 @@ class Description:
     Attributes:
         tokens: of all its views, and of the same in a mirror.
         diameter_m: of the object; 0 where it is not known.
-        size_m: longer side as its views show it; 0 where it is not known.
         views: how many there are.
         looks: its colours and size, that candidates are held against.
         templates: of the template segmenter; none where it does not help.
@@ -56,7 +55,6 @@ class Description:
 
     tokens: Described
     diameter_m: float
-    size_m: float
     views: int
     looks: Looks
     templates: tuple[Template, ...] = ()
@@ -106,10 +104,9 @@ class SomSegmenter:
         with inference(self.threads):
             both = [(planes, masks), (planes.flip(-1), masks.flip(-1))]
             tokens = self.network.describe(*(torch.cat(parts) for parts in zip(*both, strict=True)))
-        sizes = [size for size in map(apparent_size, reference.views) if size > 0]
-        size_m = float(np.median(sizes)) if sizes else 0.0
-        templates = self.template.describe(reference) if self.template is not None and size_m > 0 else ()
-        return Description(tokens, float(reference.mesh.diameter), size_m, count, looks_of(reference.views), templates)
+        looks = looks_of(reference.views)
+        templates = self.template.describe(reference) if self.template is not None and looks.length_m > 0 else ()
+        return Description(tokens, float(reference.mesh.diameter), count, looks, templates)
 
     def segment(self, frame: RgbdFrame, description: Description) -> tuple[Candidate, ...]:
         """Places where the object may be, best first; none where it is not there.
@@ -162,7 +159,7 @@ class SomSegmenter:
     ) -> list[Look]:  # fmt: skip
         """A second look, the mask in its middle, reference and image in a mirror; the first where that is sure."""
         unsure = [mask for mask, look in chosen if look.presence < _SURE]
-        windows = [centred_window(frame, mask, description.size_m) for mask in unsure]
+        windows = [centred_window(frame, mask, description.looks.length_m) for mask in unsure]
         size = (LOOK_PX, LOOK_PX)
         more = iter(self.look(frame, windows, description, size, sharp=False, mirrored=True) if windows else ())
         return [next(more) if look.presence < _SURE else look for _, look in chosen]
@@ -170,12 +167,12 @@ class SomSegmenter:
     def _closer(self, frame: RgbdFrame, whole: Look, description: Description) -> list[Look]:
         """Close looks: at the likeliest places, and unless one of them is sure, where the template agrees best."""
         size = (LOOK_PX, LOOK_PX)
-        places = likely_windows(frame, whole, description.size_m, self.config.crops)
+        places = likely_windows(frame, whole, description.looks.length_m, self.config.crops)
         looks = self.look(frame, places, description, size) if places else []
         if self.template is None or not description.templates or any(_worth(frame, look) >= _SURE for look in looks):
             return looks
         agreeing = self.template.places(frame, description.templates, _HINT_SPACING_PX, finest=1)
-        more = template_windows(frame, agreeing, places, description.size_m, _HINTS)
+        more = template_windows(frame, agreeing, places, description.looks.length_m, _HINTS)
         return looks + self.look(frame, more, description, size) if more else looks
 
     def look(

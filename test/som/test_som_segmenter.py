@@ -123,7 +123,7 @@ def test_an_unsure_candidate_gets_a_second_look(
     frame, _ = square_frame(1)
     description = segmenter.describe(a_reference())
     ((mask, measured),) = segmenter.measured(frame, description)[:1]
-    window = centred_window(frame, mask, description.size_m)
+    window = centred_window(frame, mask, description.looks.length_m)
     again = segmenter.look(frame, [window], description, (LOOK_PX, LOOK_PX), sharp=False, mirrored=True)[0]
     segmenter.look = lambda *args, real=segmenter.look, **more: [  # type: ignore[method-assign]
         replace(look, presence=0.5) if more.get("mirrored") else look for look in real(*args, **more)
@@ -192,6 +192,16 @@ def test_without_depth_the_size_is_what_is_seen(square_frame: Maker) -> None:
     first = likely_windows(frame, whole, 0.2, 3)[0]
     assert first.extent == 0.0
     assert first.height == pytest.approx(LOOK_MARGIN * 5 * 2.5, rel=0.4)
+
+
+def test_without_depth_a_large_object_has_one_large_window(square_frame: Maker) -> None:
+    frame, _ = square_frame(depth=False)
+    logits = np.full((48, 64), -8.0, np.float32)
+    logits[10:30, 8:48], logits[18:22, 10:46], logits[40:44, 52:58] = 1.0, 3.0, 2.0
+    windows = likely_windows(frame, Look(whole_window(frame), logits, 1.0, 1.0), 0.2, 3)
+    middles = [(w.x + w.width / 2, w.y + w.height / 2) for w in windows]
+    assert middles == [pytest.approx((70, 50), abs=1), pytest.approx((137.5, 105), abs=1)]
+    assert [w.width / LOOK_MARGIN for w in windows] == [pytest.approx(100, abs=5), pytest.approx(15, abs=2.5)]
 
 
 def test_a_mask_that_its_window_cuts_off(square_frame: Maker) -> None:
