@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
     export.add_argument(
         "--shards", metavar="DIR", help="scenes that it was not trained on, of objects that it was: to weigh candidates"
     )
-    export.add_argument("--cases", metavar="N", type=int, default=900, help="cases made of these (default 900)")
+    export.add_argument("--cases", metavar="N", type=int, default=1800, help="cases made of these (default 1800)")
     export.set_defaults(run=run_export)
 
 

@@ -30,7 +30,7 @@ class DataConfig:
     held_out: int = knob(2, "Shards of scenes with held-out scans, to calibrate and measure with.", low=1, high=1000)
     first_held_out: int = knob(9000, "Number of the first of these.", low=9000)
     weighing: int = knob(3, "Shards of scenes of their own, of the training's objects, to weigh candidates by.", low=1)
-    weighing_cases: int = knob(900, "Cases made of these.", low=1)
+    weighing_cases: int = knob(1800, "Cases made of these.", low=1)
     cases: int = knob(4, "Shards of cases for tom, of 32 of the scenes each.", low=1, high=1000)
     held_out_cases: int = knob(1, "The same of held-out scenes.", low=1, high=1000)
     processes: int = knob(1, "Processes that make shards.", low=1, high=256)
