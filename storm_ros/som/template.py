@@ -92,19 +92,17 @@ class TemplateSegmenter:
             finest: how often the image is halved at least; 1 takes a third of the time, and sees small things coarsely.
         """
         octaves = _Octaves(self.encoder, frame.rgb)
-        found: list[Place] = []
         # threads of OpenBLAS spin on for tens of milliseconds, and slow down the network that is asked next
         with self._pools.limit(limits=1, user_api="blas"):
-            for template in description:
-                rows, cols, scores = _score_map(frame, octaves, template, self.encoder.stride, spacing_px, finest)
-                places = zip(scores, rows, cols, strict=True)
-                found.extend(Place(float(s), int(r), int(c), template) for s, r, c in places)
-        found.sort(key=lambda place: -place.score)
+            maps = [_score_map(frame, octaves, t, self.encoder.stride, spacing_px, finest) for t in description]
+        rows, cols, scores = (np.concatenate(parts) for parts in zip(*maps, strict=True))
+        whose = np.repeat(np.arange(len(maps)), [len(one[0]) for one in maps])
         taken = np.zeros(frame.shape, dtype=bool)
-        for place in found:
-            row, col = place.row, place.column
+        for i in np.argsort(-scores, kind="stable"):
+            row, col = int(rows[i]), int(cols[i])
             if taken[row, col]:
                 continue
+            place = Place(float(scores[i]), row, col, description[whose[i]])
             half = max(2, int(0.5 * place.template.side_m * frame.camera.fx / frame.depth_m[row, col]))
             taken[max(0, row - half // 2) : row + half // 2 + 1, max(0, col - half // 2) : col + half // 2 + 1] = True
             yield place
