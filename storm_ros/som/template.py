@@ -12,8 +12,10 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from storm_ros.core.config import SegmenterConfig
+from storm_ros.core.errors import InputError
 from storm_ros.core.protocols import Encoder
 from storm_ros.core.types import Candidate, Mask, Reference, RgbdFrame, View
+from storm_ros.som.crops import depth_under
 
 _GRID = 9
 _SPACING_PX = 8
@@ -61,8 +63,18 @@ class TemplateSegmenter:
         self._pools = ThreadpoolController()
 
     def describe(self, reference: Reference) -> tuple[Template, ...]:
-        """One template per view of the reference."""
-        return tuple(_template(self.encoder, view, reference.mesh.diameter) for view in reference.views)
+        """One template per view of the reference that has depth.
+
+        Raises:
+            InputError: none has.
+        """
+        known = [view for view in reference.views if depth_under(view.frame, view.mask) > 0]
+        if not known:
+            raise InputError(
+                f"reference has no depth under its mask in any of its {len(reference.views)} views: the template needs "
+                "it; take a view with depth, or segmenter.name=som"
+            )
+        return tuple(_template(self.encoder, view, reference.mesh.diameter) for view in known)
 
     def segment(self, frame: RgbdFrame, description: tuple[Template, ...]) -> tuple[Candidate, ...]:
         """Places where the object may be, best first.
@@ -140,8 +152,7 @@ def _template(encoder: Encoder, view: View, diameter_m: float) -> Template:
         (_GRID, _GRID),
         flags=cv2.INTER_NEAREST | flags,
     )
-    under = frame.depth_m[mask & (frame.depth_m > 0)]
-    median = float(np.median(under))
+    median = depth_under(frame, mask)
     relief = np.where((depth > 0) & (weight > 0.5), depth - median, np.nan).astype(np.float32)
     return Template(encoder.encode(crop), weight, relief, fine, side_px / frame.camera.fx * median, diameter_m / 2.0)
 

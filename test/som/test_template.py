@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from storm_ros.core.config import SegmenterConfig
+from storm_ros.core.errors import InputError
 from storm_ros.core.types import Reference, RgbdFrame, View
 from storm_ros.encoders import ColourGradientEncoder
 from storm_ros.sim import SimulatedRecording, tabletop_sequence
@@ -54,3 +57,16 @@ def test_no_candidate_where_there_is_no_depth_or_no_likeness(table: SimulatedRec
     assert not segmenter.segment(RgbdFrame(seen.rgb, np.zeros_like(seen.depth_m), seen.camera), description)
     plain = np.full_like(seen.rgb, (90, 20, 160))
     assert not segmenter.segment(RgbdFrame(plain, seen.depth_m, seen.camera), description)
+
+
+def test_views_without_depth_are_left_out(table: SimulatedRecording) -> None:
+    segmenter = TemplateSegmenter(ColourGradientEncoder())
+    one = reference(table, max(table.ground_truth.object_ids, key=lambda i: table.ground_truth.mask(0, i).sum()))
+    seen = table.read(0)
+    blind = replace(one.views[0], frame=RgbdFrame(seen.rgb, np.zeros_like(seen.depth_m), seen.camera))
+    alone = segmenter.segment(seen, segmenter.describe(one))
+    both = segmenter.segment(seen, segmenter.describe(replace(one, views=(*one.views, blind))))
+    assert alone
+    assert [c.score for c in both] == [c.score for c in alone]
+    with pytest.raises(InputError, match="no depth under its mask in any of its 1 views"):
+        segmenter.describe(replace(one, views=(blind,)))
