@@ -53,6 +53,26 @@ def changed_pixels(rgb: Pixels, change: ColourChange) -> Pixels:
     return np.asarray(cv2.transform(cv2.LUT(rgb, curve), matrix), dtype=np.uint8)
 
 
+def painted(rgb: Pixels, where: npt.NDArray[np.bool_], colours: Pixels, rng: Rng) -> Pixels:
+    """An image (H, W, 3) in which a region takes on one of the colours of something else, lighter or darker.
+
+    Args:
+        rgb: the image.
+        where: (H, W) the region; what is drawn on it stays to be seen.
+        colours: (N, 3) pixels of the other thing.
+        rng: which of its colours, and in which light.
+    """
+    palette = colours.astype(np.float32)
+    far = np.abs(palette - palette[rng.integers(len(palette))]).sum(1)
+    alike = palette[far <= np.quantile(far, 0.3)]
+    old = rgb[where].astype(np.float32)
+    contrast = np.clip(alike.std(0) / np.maximum(old.std(0), 4.0), 0.3, 1.5)
+    new = (old - old.mean(0)) * contrast + alike.mean(0) * np.exp(rng.normal(-0.1, 0.2))
+    out = rgb.copy()
+    out[where] = np.clip(np.rint(new), 0, 255).astype(np.uint8)
+    return out
+
+
 def changed_depth(depth: Floats, rng: Rng) -> Floats:
     """A depth image (H, W) with parts of it missing at times."""
     if rng.random() < 0.3:

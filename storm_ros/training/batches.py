@@ -14,7 +14,16 @@ from storm_ros.encoders.nano_input import input_planes
 from storm_ros.som.colour_counts import palette
 from storm_ros.som.sizes import FIT_MARGIN, LOOK_MARGIN
 from storm_ros.training.augment import ColourChange, changed_depth, changed_pixels, random_change
-from storm_ros.training.looks import QueryLook, ReferenceLook, Scene, close_look, plain_look, reference_look, stray_look
+from storm_ros.training.looks import (
+    QueryLook,
+    ReferenceLook,
+    Scene,
+    camouflaged,
+    close_look,
+    plain_look,
+    reference_look,
+    stray_look,
+)
 from storm_ros.training.order import OrderedStream
 from storm_ros.training.settings import OptimConfig
 
@@ -179,7 +188,10 @@ def _one_look(
         look = stray_look(scene, image, known, margin, shape, rng)
         return _asked(scene, image, look, chosen, references, size, config, tint, rng, (wanted,))
     look = close_look(scene, image, anchor, known, margin, shape, rng)
-    return _asked(scene, image, look, chosen, references, size, config, tint, rng, (anchor, wanted))
+    hidden = -1
+    if config.augment and rng.random() < config.paint_share:
+        look, hidden = camouflaged(look, wanted, references[wanted][0], size, rng)
+    return _asked(scene, image, look, chosen, references, size, config, tint, rng, (anchor, wanted), hidden)
 
 
 def _likeness(references: list[list[ReferenceLook]], size: Floats) -> npt.NDArray[np.float64]:
@@ -197,6 +209,7 @@ def _likeness(references: list[list[ReferenceLook]], size: Floats) -> npt.NDArra
 def _asked(
     scene: Scene, image: int, look: QueryLook, chosen: npt.NDArray[np.int64], references: list[list[ReferenceLook]],
     size: Floats, config: OptimConfig, tint: ColourChange | None, rng: Rng, first: tuple[int, ...],
+    hidden: int = -1,
 ) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
     height, width = look.owner.shape
     count = len(size)
@@ -208,6 +221,8 @@ def _asked(
     ready = _usable(scene)[np.arange(count), chosen[:, 0]]
     present = (pixels >= MIN_VISIBLE_PX) & (seen > MIN_VISIBLE)
     sure = ready & ((present & (angle < MAX_ANGLE_DEG)) | (pixels == 0))
+    if hidden >= 0:  # it has other colours than its references
+        sure[hidden] = False
     keep = [i for i in dict.fromkeys(first) if sure[i]]
     yes = [int(i) for i in rng.permutation(np.flatnonzero(sure & present)) if i not in keep]
     no = [int(i) for i in rng.permutation(np.flatnonzero(sure & ~present)) if i not in keep]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from storm_ros.core import se3
-from storm_ros.training.augment import warped_reference
+from storm_ros.training.augment import painted, warped_reference
 from storm_ros.training.shards import DEPTH_STEP_M
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 Rng = np.random.Generator
 Scene = dict[str, npt.NDArray[np.generic]]
+
+_OTHER_SIZE = 0.16  # of the logarithm of size, above which two things are no twins
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,36 @@ def stray_look(scene: Scene, image: int, size_m: float, margin: float, shape: tu
     distance = float(np.median(near)) if near.size else float(rng.uniform(0.5, 1.5))
     metres = distance / float(scene["focal"][image])
     return _close(scene, image, depth, place[::-1], (size_m / metres, metres), margin, shape, rng)
+
+
+def camouflaged(
+    look: QueryLook, wanted: int, reference: ReferenceLook, size: Floats, rng: Rng
+) -> tuple[QueryLook, int]:
+    """A look in which one thing has colours of what is wanted: what touches it, or anything where it is not shown.
+
+    Things about as large as what is wanted are left alone: painted, one of the same shape would be the same object.
+
+    Args:
+        look: with its own colours.
+        wanted: number of the object that is looked for.
+        reference: of it; its colours count where the look does not show it.
+        size: (N,) of the objects, metres.
+        rng: of the choice.
+
+    Returns:
+        The look, and the number of the object that is painted; -1 for none.
+    """
+    own = look.owner == wanted + 1
+    other = np.abs(np.log(np.maximum(size, 0.01) / max(float(size[wanted]), 0.01))) > _OTHER_SIZE
+    other[wanted] = False
+    around = cv2.dilate(own.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0 if own.any() else np.ones_like(own)
+    touching = np.bincount(look.owner[around].ravel(), minlength=len(size) + 1)[1:] * other
+    colours = look.rgb[own] if own.any() else reference.rgb[reference.mask > 0.5]
+    if not touching.any() or not len(colours):
+        return look, -1
+    chosen = int(rng.choice(len(size), p=touching / touching.sum()))
+    rgb = painted(look.rgb, look.owner == chosen + 1, colours, rng)
+    return replace(look, rgb=rgb, cells=np.where(look.cells == chosen, -1, look.cells)), chosen
 
 
 def _depth(scene: Scene, image: int) -> Floats:

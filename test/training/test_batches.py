@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storm_ros.training.augment import changed_pixels, random_change, warped_reference
-from storm_ros.training.batches import Batch, BatchStream, _likeness, _mirror
-from storm_ros.training.looks import reference_look, stray_look
+from storm_ros.training.augment import changed_pixels, painted, random_change, warped_reference
+from storm_ros.training.batches import Batch, BatchStream, _likeness, _mirror, make_batch
+from storm_ros.training.looks import QueryLook, camouflaged, reference_look, stray_look
 from storm_ros.training.settings import OptimConfig
 from storm_ros.training.shards import Shards
 
@@ -111,6 +111,82 @@ def test_a_look_at_nothing_is_sized_for_what_is_wanted(painted: Path) -> None:
     assert np.exp(np.log(widths).mean()) == pytest.approx(0.4, rel=0.05)
     assert np.log(widths).std() == pytest.approx(0.1, abs=0.04)
     assert {look.cells.reshape(8, 8)[4, 4] for look in looks} == {-1, 0, 1}  # both objects and neither
+
+
+def three_things(size_px: tuple[int, int]) -> QueryLook:
+    """A red square, a blue thing that touches it and a green one that does not."""
+    owner = np.zeros((64, 64), np.uint8)
+    owner[16:40, 8:32], owner[16 : 16 + size_px[0], 32 : 32 + size_px[1]], owner[50:60, 40:60] = 1, 2, 3
+    rgb = np.array([(90, 90, 90), (200, 30, 30), (30, 30, 200), (30, 200, 30)], np.uint8)[owner]
+    cells = owner[4::8, 4::8].astype(np.int64).reshape(-1) - 1
+    return QueryLook(rgb, np.ones((64, 64), np.float32), owner, 90.0, 0.3, np.zeros((64, 3), np.float32), cells)
+
+
+def test_a_neighbour_gets_the_colours_of_what_is_wanted(painted: Path) -> None:
+    look, reference = three_things((24, 10)), reference_look(Shards([painted]).scene(0), 0, 0, 32, None)
+    size = np.array([0.2, 0.1, 0.1], np.float32)
+    out, hidden = camouflaged(look, 0, reference, size, np.random.default_rng(0))
+    assert hidden == 1
+    red, green, blue = out.rgb[look.owner == 2].astype(float).mean(0)
+    assert red > 4 * green
+    assert red > 4 * blue
+    assert np.array_equal(out.rgb[look.owner != 2], look.rgb[look.owner != 2])
+    assert not (out.cells == 1).any()
+    assert (out.cells == 0).any()
+
+
+def test_what_might_be_a_twin_is_not_painted(painted: Path) -> None:
+    look, reference = three_things((24, 24)), reference_look(Shards([painted]).scene(0), 0, 0, 32, None)
+    out, hidden = camouflaged(look, 0, reference, np.array([0.2, 0.2, 0.1], np.float32), np.random.default_rng(0))
+    assert hidden == -1
+    assert out is look
+
+
+def test_where_it_is_not_shown_the_reference_gives_the_colours(painted: Path) -> None:
+    look, scene = three_things((24, 10)), dict(Shards([painted]).scene(0))
+    scene["ref_rgb"] = np.full_like(scene["ref_rgb"], 0)
+    scene["ref_rgb"][...] = (220, 220, 20)
+    size = np.array([0.2, 0.1, 0.1, 0.15], np.float32)
+    out, hidden = camouflaged(look, 3, reference_look(scene, 0, 0, 32, None), size, np.random.default_rng(0))
+    assert hidden >= 0
+    colour = out.rgb[look.owner == hidden + 1].astype(float).mean(0)
+    assert colour[0] == pytest.approx(colour[1])
+    assert colour[2] < 0.2 * colour[0]
+
+
+def test_a_painted_thing_is_not_asked_for(painted: Path) -> None:
+    """Two squares beside a smaller one: what is painted counts in no loss."""
+    config = replace(CHANGED, close_share=1.0, unknown_size=0.0, paint_share=1.0, false_share=0.0)
+    scene = dict(Shards([painted]).scene(0))
+    scene["ref_depth"] = np.array(scene["ref_depth"])
+    scene["ref_depth"][1] //= 2  # half as large, so no twin
+    scene["owner"] = np.array(scene["owner"])
+    scene["owner"][0, 16:40, 32:56] = 2
+
+    class One:
+        advance = 0
+
+        def __len__(self) -> int:
+            return 1
+
+        def scene(self, index: int) -> dict[str, np.ndarray]:
+            return scene
+
+    painted_over = make_batch(One(), config, 32, (0,), [0])
+    left_alone = make_batch(One(), replace(config, paint_share=0.0), 32, (0,), [0])
+    assert (left_alone.weight == 1).all()
+    hidden = np.argwhere(painted_over.weight == 0)
+    assert len(hidden)
+    for image, pair in hidden:
+        assert not (painted_over.owner[image] == painted_over.which[image, pair]).any()
+
+
+def test_print_stays_to_be_seen_under_paint() -> None:
+    rgb = np.full((8, 8, 3), 40, np.uint8)
+    rgb[::2] = 90
+    out = painted(rgb, np.ones((8, 8), bool), np.full((5, 3), (10, 200, 10), np.uint8), np.random.default_rng(0))
+    assert (out[::2].astype(int).sum(-1) > out[1::2].astype(int).sum(-1)).all()
+    assert (out[..., 1] > 3 * out[..., 0]).all()
 
 
 def test_corresponding_cells_show_the_same_point(painted: Path) -> None:
