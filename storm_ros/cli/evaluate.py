@@ -138,17 +138,14 @@ def _method(name: str, weights: str) -> Segmenter:
     from storm_ros.core.config import SegmenterConfig
 
     config = SegmenterConfig(min_score=0.0, presence=0.0, weights=weights)
-    if name == "template":
-        from storm_ros.encoders import ColourGradientEncoder
-        from storm_ros.som.template import TemplateSegmenter
-
-        return TemplateSegmenter(ColourGradientEncoder(), config)
     if name == "sift":
         from storm_ros.evaluation.homography import SiftSegmenter
 
         return SiftSegmenter()
     from storm_ros.factory import build_segmenter
 
+    if name == "template":
+        return build_segmenter(replace(config, name=name))
     config = replace(config, name="som", crops=0 if name == "som-whole" else config.crops, hints=name != "som-alone")
     segmenter: Any = build_segmenter(config)
     if name == "cosine":

@@ -50,13 +50,16 @@ def add_parser(commands: Any) -> None:
     train_tom.add_actions(actions)
     train_all.add_action(actions)
 
-    export = actions.add_parser("export", help="calibrate a checkpoint of the segmenter and write its weights")
-    export.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint.pt of a training")
+    export = actions.add_parser("export", help="calibrate checkpoints of the segmenter and write their weights")
+    export.add_argument(
+        "checkpoints", metavar="CHECKPOINT", nargs="+",
+        help="checkpoint.pt of a training, or a .safetensors file; of several the mean of their weights is written",
+    )  # fmt: skip
     export.add_argument("output", metavar="FILE", help="the .safetensors file")
     export.add_argument(
         "--shards", metavar="DIR", help="scenes that it was not trained on, of objects that it was: to weigh candidates"
     )
-    export.add_argument("--cases", metavar="N", type=int, default=1800, help="cases made of these (default 1800)")
+    export.add_argument("--cases", metavar="N", type=int, help="cases made of these (default: as many as train all)")
     export.set_defaults(run=run_export)
 
 
@@ -126,19 +129,22 @@ def run_export(args: argparse.Namespace) -> int:
         UsageError: no cases.
         InputError: the checkpoint or the shards cannot be read, or too few candidates are right or wrong.
     """
-    if args.cases < 1:
-        raise UsageError(f"--cases {args.cases}: at least one is needed")
+    from storm_ros.training.recipe import DataConfig
+
+    cases = DataConfig.weighing_cases if args.cases is None else args.cases
+    if cases < 1:
+        raise UsageError(f"--cases {cases}: at least one is needed")
     with needs_torch("training"):
         from storm_ros.som.loading import KIND, save_som
         from storm_ros.training.chances import weighed
-        from storm_ros.training.export import trained
+        from storm_ros.training.export import mean_of
         from storm_ros.training.shards import Shards
     from storm_ros.weights.files import file_sha256
 
-    network, notes = trained(Path(args.checkpoint), KIND)
+    network, notes = mean_of([Path(c) for c in args.checkpoints], KIND)
     weighing = None
     if args.shards:
-        weighing, count = weighed(network, Shards([args.shards]), args.cases)
+        weighing, count = weighed(network, Shards([args.shards]), cases)
         sys.stdout.write(f"{count} candidates weighed\n")
     else:
         sys.stderr.write("storm: without --shards the network's presence alone tells how likely a candidate is\n")

@@ -8,6 +8,7 @@ import contextlib
 import csv
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from storm_ros.core.errors import ConfigError, InputError, OutputError
 from storm_ros.training.plot import curves
 
 CHECKPOINT, LOG, PLOT = "checkpoint.pt", "log.csv", "log.png"
+
+UNFIT = (OSError, RuntimeError, KeyError, ValueError, AttributeError, EOFError, pickle.UnpicklingError)
+"""What a file raises that is no checkpoint, one cut off, or one of something else."""
 
 Report = Callable[[int, dict[str, float]], None]
 Stop = Callable[[], bool]
@@ -183,7 +187,7 @@ class Training(Generic[Network]):
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seen = int(state["step"]), int(state[self.unit])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+        except UNFIT as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"checkpoint {path} does not fit ({reason}): use the configuration it was made with, or start anew "

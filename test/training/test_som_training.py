@@ -20,6 +20,7 @@ from storm_ros.som.sizes import SomConfig  # noqa: E402
 from storm_ros.training.running import CHECKPOINT, LOG, PLOT, Process  # noqa: E402
 from storm_ros.training.settings import OptimConfig, TrainConfig  # noqa: E402
 from storm_ros.training.som import SomTraining, learning_rate, start_from, train_som  # noqa: E402
+from storm_ros.weights import read_weights  # noqa: E402
 
 MODEL = SomConfig(
     encoder=NanoConfig(stem=4, fine=8, middle=16, colour=8, coarse=16),
@@ -119,6 +120,15 @@ def test_a_checkpoint_of_another_network_is_refused(config: TrainConfig) -> None
         train_som(replace(config, model=replace(MODEL, channels=32)), device="cpu", resume=True)
 
 
+@pytest.mark.parametrize("kept", [0, 100, 0.5])
+def test_a_checkpoint_that_was_cut_off_is_refused(config: TrainConfig, kept: float) -> None:
+    path = train_som(config, device="cpu")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data)) if kept < 1 else int(kept)])
+    with pytest.raises(InputError, match="start anew without --resume"):
+        train_som(config, device="cpu", resume=True)
+
+
 def test_a_loss_that_is_not_finite_stops_the_training(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     import storm_ros.training.batches as batches
 
@@ -160,5 +170,28 @@ def test_the_command_trains_exports_and_resumes(
     assert main(["train", "export", str(tmp_path / "run" / CHECKPOINT), str(out)]) == 0
     assert "sha256" in capsys.readouterr().out
     assert load_som(out)[0].config.channels == 16
-    assert main(["train", "export", str(out), str(tmp_path / "x.safetensors")]) == 1
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(out.read_bytes()[:100])
+    assert main(["train", "export", str(broken), str(tmp_path / "x.safetensors")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+    mean = tmp_path / "mean.safetensors"
+    assert main(["train", "export", str(tmp_path / "run" / CHECKPOINT), str(out), str(mean)]) == 0
+    assert read_weights(mean)[1]["mean_of"].startswith(f"run/{CHECKPOINT} step 3 pairs")
+
+
+def test_the_mean_of_two_trainings_lies_between_them(config: TrainConfig, tmp_path: Path) -> None:
+    from storm_ros.som.loading import KIND, save_som
+    from storm_ros.training.export import mean_of, trained
+
+    first = train_som(config, device="cpu")
+    second = train_som(replace(config, optim=replace(OPTIM, seed=1), out=str(tmp_path / "second")), device="cpu")
+    ours, theirs = (trained(path, KIND)[0].state_dict() for path in (first, second))
+    mean = mean_of([first, second], KIND)[0].state_dict()
+    assert all(torch.allclose(mean[name], (ours[name] + theirs[name]) / 2, atol=1e-6) for name in mean)
+    alone, notes = mean_of([first], KIND)
+    assert all(torch.equal(alone.state_dict()[name], ours[name]) for name in ours)
+    assert notes["step"] == str(OPTIM.steps)
+    other = tmp_path / "other.safetensors"
+    save_som(other, KIND.build(replace(MODEL, channels=32)))
+    with pytest.raises(InputError, match="of another size"):
+        mean_of([first, other], KIND)
