@@ -20,7 +20,10 @@ _BINS: Bins = (12, 20, 20)  # of lightness and the two differences of colour
 _LEAST_RANGE = 20.0  # of each, that the bins share at least
 _RARE = 0.005  # pixels of each kind that a bin is given: what was seldom seen says little
 _BLUR, _KNOWN_BLUR = 1.0, 1.5  # bins: colours of the reference are less exact here
-_MOST = 3.0  # that a colour may tell
+_MOST = 4.0  # that a colour may tell
+_CORE, _SLACK = 0.5, 1.2  # of the logits where the mask is surest, less so much: from there on it is the mask's core
+_FADE = 0.08  # of the look's width, over which what lies beyond the core loses what colours tell for it
+_BEYOND_CORE = 1.5  # taken off the logits far from the core
 _TRUST = 0.7  # in the colours of the reference, against those that the mask has here
 _UNLIKE, _ALIKE_ENOUGH = 0.4, 0.6  # share of the colours in common from which they are trusted, and trusted fully
 _NEVER = 1e-6  # share that a colour which was never seen is given
@@ -35,7 +38,9 @@ def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice], known: Float
 
     What tells the colours inside the mask from those outside is added to the logits; then each becomes the mean of its
     neighbours, weighted by how alike they look (a joint bilateral filter; Petschnigg et al., 2004). Where the mask has
-    most of the colours that the object is known to have, what it has besides is taken for something else.
+    most of the colours that the object is known to have, what it has besides is taken for something else. Colours move
+    the mask's edge but find nothing anew: what they tell for a place fades with its distance from the mask's core, so
+    that another thing of the same colour stays outside.
 
     Args:
         logits: (h, w).
@@ -55,8 +60,21 @@ def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice], known: Float
     part = _around(rows, seen[0].start, likely.shape[0]), _around(columns, seen[1].start, likely.shape[1])
     lab = to_lab(rgb[part])
     sure = np.clip(out[part], -_SURE, _SURE)
-    out[part] = _smoothed(sure + _told(sure, lab, known), lab, _REACH * width)
+    told, near = _told(sure, lab, known), _nearness(out, _FADE * width)[part]
+    told = np.where(told > 0, told * near, told) - _BEYOND_CORE * (1.0 - near)
+    out[part] = _smoothed(sure + told, lab, _REACH * width)
     return out
+
+
+def _nearness(logits: Floats, fade_px: float) -> Floats:
+    """1 in the core of a mask (h, w), falling to 0 with the distance from it; 1 everywhere where there is none."""
+    inside = logits[logits > 0]
+    surest = min(float(np.quantile(inside, 0.9)), _SURE) if inside.size else 0.0
+    core = logits > _CORE * surest - _SLACK
+    if not core.any():
+        return np.ones_like(logits)
+    away = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.exp(-((away / np.float32(fade_px)) ** 2))
 
 
 def _around(some: npt.NDArray[np.intp], start: int, limit: int) -> slice:

@@ -56,6 +56,17 @@ def test_colours_that_the_mask_does_not_have_are_not_believed() -> None:
     assert np.allclose(to_edges(round_logits(), rgb, ALL, blue), to_edges(round_logits(), rgb, ALL), atol=1e-3)
 
 
+def test_a_thing_of_the_same_colour_that_touches_the_object_stays_outside() -> None:
+    """The network is sure of the object and doubts the other thing."""
+    both = TRUE | np.roll(TRUE, 50, 0)
+    rgb = np.where(both[..., None], painted((200, 160, 40), (200, 160, 40)), painted((90, 90, 95), (90, 90, 95)))
+    logits = np.where(TRUE, 4.0, np.where(both, -1.0, -6.0)).astype(np.float32)[::2, ::2]
+    assert mask_iou(to_edges(logits, rgb, ALL) > 0, TRUE) > 0.9
+    doubted = np.where(both, -1.0, -6.0).astype(np.float32)[::2, ::2]  # of nothing is it surer: both may be the object
+    after = to_edges(doubted, rgb, ALL)
+    assert np.median(after[both]) > np.median(to_edges(logits, rgb, ALL)[both & ~TRUE])
+
+
 def test_what_lies_beyond_the_image_is_left_alone() -> None:
     rgb = painted((200, 160, 40), (90, 90, 95))
     rgb[64:] = 0
