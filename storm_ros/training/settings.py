@@ -63,7 +63,7 @@ class OptimConfig:
         0.5, "Share of the close looks at what is not the object, most at what is like it.", low=0.0, high=1.0
     )
     paint_share: float = knob(
-        0.3, "Share of the close looks where a thing beside what is wanted gets its colours.", low=0.0, high=1.0
+        0.5, "Share of the close looks where a thing beside what is wanted gets its colours.", low=0.0, high=1.0
     )
     unknown_size: float = knob(0.1, "Share of the close looks without a known size.", low=0.0, high=1.0)
     width: int = knob(LOOK_PX, "Columns of a look.", low=32, high=4096)
