@@ -61,8 +61,8 @@ def to_edges(logits: Floats, rgb: Bytes, seen: tuple[slice, slice], known: Float
     lab = to_lab(rgb[part])
     sure = np.clip(out[part], -_SURE, _SURE)
     told, near = _told(sure, lab, known), _nearness(out, _FADE * width)[part]
-    told = np.where(told > 0, told * near, told) - _BEYOND_CORE * (1.0 - near)
-    out[part] = _smoothed(sure + told, lab, _REACH * width)
+    surer = np.asarray(sure + np.minimum(told, told * near) - _BEYOND_CORE * (1.0 - near), np.float32)
+    out[part] = _smoothed(surer, lab, _REACH * width)
     return out
 
 
@@ -74,7 +74,7 @@ def _nearness(logits: Floats, fade_px: float) -> Floats:
     if not core.any():
         return np.ones_like(logits)
     away = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3)
-    return np.exp(-((away / np.float32(fade_px)) ** 2))
+    return np.asarray(np.exp(-np.square(away / fade_px)), np.float32)
 
 
 def _around(some: npt.NDArray[np.intp], start: int, limit: int) -> slice:
