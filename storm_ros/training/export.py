@@ -51,13 +51,13 @@ def mean_of(sources: Sequence[Path], kind: Kind[Network]) -> tuple[Network, dict
         kind: of the networks.
 
     Returns:
-        The network, and notes on what it is made of; of a single source what that tells.
+        The network, and notes on what it is made of; of a single source how long it was trained.
 
     Raises:
         InputError: a checkpoint cannot be read, or the networks are not of one size.
         WeightsError: a .safetensors file is missing, damaged or of another kind.
     """
-    found = [load_network(kind, s) if s.suffix == ".safetensors" else trained(s, kind) for s in sources]
+    found = [_read(source, kind) for source in sources]
     network, notes = found[0]
     if len(found) == 1:
         return network, notes
@@ -75,3 +75,10 @@ def mean_of(sources: Sequence[Path], kind: Kind[Network]) -> tuple[Network, dict
         )
     counts = ["".join(f" {key} {own[key]}" for key in _COUNTS if key in own) for _, own in found]
     return network, {_MEAN_OF: ", ".join(f"{s.parent.name}/{s.name}{c}" for s, c in zip(sources, counts, strict=True))}
+
+
+def _read(source: Path, kind: Kind[Network]) -> tuple[Network, dict[str, str]]:
+    if source.suffix != ".safetensors":
+        return trained(source, kind)
+    network, metadata = load_network(kind, source)
+    return network, {name: metadata[name] for name in _COUNTS if name in metadata}

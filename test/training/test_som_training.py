@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is missing: pip install sto
 from storm_ros.cli.main import main  # noqa: E402
 from storm_ros.core.errors import ConfigError, InputError  # noqa: E402
 from storm_ros.encoders.nano_input import NanoConfig  # noqa: E402
-from storm_ros.som.loading import load_som  # noqa: E402
+from storm_ros.som.judging import NETWORK_ALONE  # noqa: E402
+from storm_ros.som.loading import load_som, save_som  # noqa: E402
 from storm_ros.som.sizes import SomConfig  # noqa: E402
 from storm_ros.training.running import CHECKPOINT, LOG, PLOT, Process  # noqa: E402
 from storm_ros.training.settings import OptimConfig, TrainConfig  # noqa: E402
@@ -95,7 +96,7 @@ def test_it_learns(config: TrainConfig) -> None:
 
 
 def test_it_starts_from_weights(config: TrainConfig, tmp_path: Path) -> None:
-    from storm_ros.som.loading import KIND, save_som
+    from storm_ros.som.loading import KIND
     from storm_ros.training.export import trained
 
     first = train_som(config, device="cpu")
@@ -170,6 +171,12 @@ def test_the_command_trains_exports_and_resumes(
     assert main(["train", "export", str(tmp_path / "run" / CHECKPOINT), str(out)]) == 0
     assert "sha256" in capsys.readouterr().out
     assert load_som(out)[0].config.channels == 16
+    weighed, plain = tmp_path / "weighed.safetensors", tmp_path / "plain.safetensors"
+    save_som(weighed, load_som(out)[0], weighing=NETWORK_ALONE._replace(bias=3.0))
+    assert main(["train", "export", str(weighed), str(plain)]) == 0
+    assert load_som(weighed)[1].bias == 3.0
+    assert "presence alone" in capsys.readouterr().err
+    assert load_som(plain)[1] is NETWORK_ALONE
     broken = tmp_path / "broken.pt"
     broken.write_bytes(out.read_bytes()[:100])
     assert main(["train", "export", str(broken), str(tmp_path / "x.safetensors")]) == 1
@@ -180,7 +187,7 @@ def test_the_command_trains_exports_and_resumes(
 
 
 def test_the_mean_of_two_trainings_lies_between_them(config: TrainConfig, tmp_path: Path) -> None:
-    from storm_ros.som.loading import KIND, save_som
+    from storm_ros.som.loading import KIND
     from storm_ros.training.export import mean_of, trained
 
     first = train_som(config, device="cpu")
