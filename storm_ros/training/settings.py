@@ -33,6 +33,10 @@ class SceneConfig:
     stock: int = knob(48, "Procedural objects in a shard's stock.", low=4, high=1024)
     rooms: int = knob(12, "Furnished rooms in a shard's stock.", low=1, high=1024)
     scans: int = knob(24, "Scanned objects in a shard's stock, recoloured ones included.", low=0, high=1024)
+    scan_models: int = knob(
+        0, "Different scanned objects among them, of all that there are; 0: any. Fewer: more copies in other colours.",
+        low=0, high=1024,
+    )  # fmt: skip
     household: str = knob("../shared/data/household", "Folder of scanned objects (.glb, metres); may be absent.")
     held_out: str = knob(HELD_OUT, "Names of scanned objects kept out of the training, by commas.")
 

@@ -107,7 +107,10 @@ class Studio:
         """
         self._caster = RayCaster(device)
         rng = np.random.default_rng([config.seed, shard, 1])
-        meshes = [*_procedural(rng, config.stock), *_recoloured(rng, scans, config.scans)]
+        meshes = _procedural(rng, config.stock)
+        if 0 < config.scan_models < len(scans):
+            scans = [scans[i] for i in rng.choice(len(scans), config.scan_models, replace=False)]
+        meshes += _recoloured(rng, scans, config.scans)
         self.bodies = [
             Body(self._caster.upload(m, smooth_normals=True), hull_points(m), family, float(rng.uniform(0.0, 0.2)))
             for family, m in meshes

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from storm_ros.core.errors import InputError, RecordingError
+from storm_ros.sim import make_object
 from storm_ros.training.settings import HELD_OUT, SceneConfig
 from storm_ros.training.shards import FIELDS, Shards, write_shard
-from storm_ros.training.studio import scanned
+from storm_ros.training.studio import Studio, scanned
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,22 @@ def test_a_damaged_shard_is_named(painted: Path, tmp_path: Path) -> None:
         (tmp_path / "00000" / f"{name}.npy").write_bytes(data[:40] if name == "owner" else data)
     with pytest.raises(RecordingError, match=r"00000 cannot be read .* delete it"):
         Shards([tmp_path])
+
+
+def _copies(models: int) -> list[int]:
+    """How often each scan of six stands in a stock of sixteen."""
+    config = SceneConfig(stock=4, rooms=1, scans=16, scan_models=models)
+    studio = Studio(config, 0, [make_object("box", number, number) for number in range(6)])
+    families = [body.family for body in studio.bodies[4:]]
+    return [families.count(family) for family in sorted(set(families))]
+
+
+def test_few_models_make_many_copies_of_each() -> None:
+    few, any_of_them = _copies(2), _copies(0)
+    assert len(few) == 2
+    assert sum(few) == sum(any_of_them) == 16
+    assert len(any_of_them) > 4
+    assert _copies(6) == any_of_them  # all there are: nothing is chosen
 
 
 @pytest.mark.data
