@@ -24,6 +24,7 @@ from storm_ros.training.settings import SceneConfig
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
+_COARSE_PX = 64  # longer side at which what the image cuts off is counted
 _TEXTURE_PX = 256  # finer print than this only flickers at the sizes that are rendered
 
 
@@ -74,7 +75,8 @@ class Picture:
         depth_m: (H, W) true depth.
         cosine: (H, W) of the angle between view ray and normal.
         owner: (H, W) int32 index of the body, -1 elsewhere.
-        whole: (bodies,) pixels each would cover in this image with nothing in front of it.
+        whole: (bodies,) pixels each would cover with nothing in front of it, those beyond the image's border
+            included; 0 where nothing of it lies in the image.
     """
 
     radiance: Floats
@@ -142,7 +144,7 @@ class Studio:
             part = self._caster.render(body.mesh, cam_T_obj, window)
             there = (slice(y0, y1), slice(x0, x1))
             hit = part.depth_m[0] > 0
-            whole[index] = int(hit.sum())
+            whole[index] = self._whole(body, cam_T_obj, camera, int(hit.sum()))
             front = hit & ((part.depth_m[0] < depth[there]) | (depth[there] <= 0))
             depth[there][front] = part.depth_m[0][front]
             normals[there][front] = part.normals[0][front]
@@ -153,6 +155,21 @@ class Studio:
         lit = shade(seen, camera, world_T_cam, stage.lights, stage.ambient, shine, stage.shadows, EXTENT_M, None,
                     self._caster.device)  # fmt: skip
         return Picture(lit.radiance, depth, lit.cosine, owner, whole)
+
+    def _whole(self, body: Body, cam_T_obj: Pose, camera: Camera, inside: int) -> int:
+        """Pixels that a body covers with what lies beyond the image, counted coarsely where anything does."""
+        pixels = camera.project(se3.apply(cam_T_obj, body.hull))
+        (left, top), (right, bottom) = np.floor(pixels.min(0)), np.ceil(pixels.max(0)) + 1
+        if left >= 0 and top >= 0 and right <= camera.width and bottom <= camera.height:
+            return inside
+        width, height = float(right - left), float(bottom - top)
+        step = max(1.0, max(width, height) / _COARSE_PX)
+        columns, rows = max(1, round(width / step)), max(1, round(height / step))
+        coarse = self._caster.render(
+            body.mesh, cam_T_obj, camera.window(float(left), float(top), width, height, columns, rows)
+        )
+        share = np.count_nonzero(coarse.depth_m[0] > 0) / (columns * rows)
+        return max(inside, round(share * width * height))
 
 
 def visible_rect(camera: Camera, points_cam: npt.NDArray[np.float64]) -> tuple[int, int, int, int] | None:

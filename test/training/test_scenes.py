@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from storm_ros.core.errors import InputError, RecordingError
+from storm_ros.core.se3 import transform
+from storm_ros.core.types import Camera
 from storm_ros.sim import make_object
 from storm_ros.training.settings import HELD_OUT, SceneConfig
 from storm_ros.training.shards import FIELDS, Shards, write_shard
@@ -74,6 +76,21 @@ def test_few_models_make_many_copies_of_each() -> None:
     assert sum(few) == sum(any_of_them) == 16
     assert len(any_of_them) > 4
     assert _copies(6) == any_of_them  # all there are: nothing is chosen
+
+
+def test_what_the_image_cuts_off_belongs_to_the_whole() -> None:
+    studio = Studio(SceneConfig(stock=1, rooms=1, scans=0), 0, [])
+    body = studio.bodies[0]
+    radius = float(np.linalg.norm(body.hull, axis=1).max())
+    stage = studio.stage(np.random.default_rng(0), [body], [transform(np.eye(3), [0.0, 0.0, 6.0 * radius])])
+    camera = Camera(240, 240, 480.0, 480.0, 119.5, 119.5)
+    counted = []
+    for columns in (0, 120, 240):  # all of it, about half, nothing
+        moved = camera.window(columns, 0, 240, 240, 240, 240)
+        counted.append(int(studio.shoot(stage, moved, np.eye(4)).whole[0]))
+    assert counted[0] > 1000
+    assert counted[1] == pytest.approx(counted[0], rel=0.05)
+    assert counted[2] == 0
 
 
 @pytest.mark.data
