@@ -13,7 +13,7 @@ from storm_ros.core import se3
 from storm_ros.core.types import Camera, Pose
 from storm_ros.sim import ColourCamera, develop, kinect, random_camera, random_sensor, realsense, sense_depth
 from storm_ros.training.settings import SceneConfig
-from storm_ros.training.studio import Body, Picture, Rng, Stage, Studio, visible_rect
+from storm_ros.training.studio import Body, Picture, Rng, Stage, Studio, covering_rect, in_image
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -199,7 +199,7 @@ def _window_around(
     camera: Camera, points_cam: npt.NDArray[np.float64], rng: Rng, low: float, high: float, aspect: float
 ) -> Camera | None:
     """Camera of a window of the image about the object; None if the object is not in it."""
-    rect = visible_rect(camera, points_cam)
+    rect = in_image(camera, covering_rect(camera, points_cam))
     if rect is None:
         return None
     x0, y0, x1, y1 = rect

@@ -23,6 +23,7 @@ from storm_ros.training.settings import SceneConfig
 
 Floats = npt.NDArray[np.float32]
 Rng = np.random.Generator
+Rect = tuple[int, int, int, int]
 
 _COARSE_PX = 64  # longer side at which what the image cuts off is counted
 _TEXTURE_PX = 256  # finer print than this only flickers at the sizes that are rendered
@@ -136,15 +137,18 @@ class Studio:
         cam_T_world = se3.inverse(world_T_cam)
         for index, (body, pose) in enumerate(zip(stage.bodies, stage.poses, strict=True)):
             cam_T_obj = cam_T_world @ pose
-            rect = visible_rect(camera, se3.apply(cam_T_obj, body.hull))
-            if rect is None:
+            covered = covering_rect(camera, se3.apply(cam_T_obj, body.hull))
+            rect = in_image(camera, covered)
+            if covered is None or rect is None:
                 continue
             x0, y0, x1, y1 = rect
             window = camera.window(x0, y0, x1 - x0, y1 - y0, x1 - x0, y1 - y0)
             part = self._caster.render(body.mesh, cam_T_obj, window)
             there = (slice(y0, y1), slice(x0, x1))
             hit = part.depth_m[0] > 0
-            whole[index] = self._whole(body, cam_T_obj, camera, int(hit.sum()))
+            whole[index] = int(hit.sum())
+            if rect != covered:
+                whole[index] = max(whole[index], self._whole(body, cam_T_obj, camera, covered))
             front = hit & ((part.depth_m[0] < depth[there]) | (depth[there] <= 0))
             depth[there][front] = part.depth_m[0][front]
             normals[there][front] = part.normals[0][front]
@@ -156,29 +160,33 @@ class Studio:
                     self._caster.device)  # fmt: skip
         return Picture(lit.radiance, depth, lit.cosine, owner, whole)
 
-    def _whole(self, body: Body, cam_T_obj: Pose, camera: Camera, inside: int) -> int:
-        """Pixels that a body covers with what lies beyond the image, counted coarsely where anything does."""
-        pixels = camera.project(se3.apply(cam_T_obj, body.hull))
-        (left, top), (right, bottom) = np.floor(pixels.min(0)), np.ceil(pixels.max(0)) + 1
-        if left >= 0 and top >= 0 and right <= camera.width and bottom <= camera.height:
-            return inside
-        width, height = float(right - left), float(bottom - top)
+    def _whole(self, body: Body, cam_T_obj: Pose, camera: Camera, rect: Rect) -> int:
+        """Pixels that a body covers in a rectangle that may reach beyond the image, counted coarsely."""
+        width, height = float(rect[2] - rect[0]), float(rect[3] - rect[1])
         step = max(1.0, max(width, height) / _COARSE_PX)
         columns, rows = max(1, round(width / step)), max(1, round(height / step))
         coarse = self._caster.render(
-            body.mesh, cam_T_obj, camera.window(float(left), float(top), width, height, columns, rows)
+            body.mesh, cam_T_obj, camera.window(rect[0], rect[1], width, height, columns, rows)
         )
         share = np.count_nonzero(coarse.depth_m[0] > 0) / (columns * rows)
-        return max(inside, round(share * width * height))
+        return round(share * width * height)
 
 
-def visible_rect(camera: Camera, points_cam: npt.NDArray[np.float64]) -> tuple[int, int, int, int] | None:
-    """Columns and rows (x0, y0, x1, y1) of the image that may see points (N, 3); None if none does."""
+def covering_rect(camera: Camera, points_cam: npt.NDArray[np.float64]) -> Rect | None:
+    """Columns and rows (x0, y0, x1, y1), of the image or beyond it, around points (N, 3); None if one is too near."""
     if points_cam[:, 2].min() < 0.03:
         return None
     pixels = camera.project(points_cam)
-    x0, y0 = (int(v) for v in np.maximum(np.floor(pixels.min(0)), 0))
-    x1, y1 = (int(v) for v in np.minimum(np.ceil(pixels.max(0)) + 1, [camera.width, camera.height]))
+    x0, y0 = (int(v) for v in np.floor(pixels.min(0)))
+    x1, y1 = (int(v) for v in np.ceil(pixels.max(0)) + 1)
+    return x0, y0, x1, y1
+
+
+def in_image(camera: Camera, rect: Rect | None) -> Rect | None:
+    """The part of a rectangle that lies in the image; None if none does."""
+    if rect is None:
+        return None
+    x0, y0, x1, y1 = max(rect[0], 0), max(rect[1], 0), min(rect[2], camera.width), min(rect[3], camera.height)
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
